@@ -1,0 +1,165 @@
+//! A running bridge: the public listener, the fold over the inbox, one sender for each upstream, the operator's listener.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use super::config::Checked;
+use crate::domain::Clock;
+use crate::forward::Sender;
+use crate::pipeline::{Bell, Pipeline};
+use crate::store::{Access, Sqlite, Store};
+use crate::{admin, receive};
+
+/// A sender looks at its queue at least so often, even if nobody rings.
+const IDLE: Duration = Duration::from_secs(1);
+/// What the stages have counted is folded together so often.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// The bounds, in seconds, of the histogram of requests.
+const REQUEST_SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+
+/// A running bridge. It runs on the current actix system until [`Bridge::stop`].
+pub struct Bridge {
+    /// Where webhooks are taken.
+    pub addresses: Vec<SocketAddr>,
+    /// Everything that is kept.
+    pub store: Arc<dyn Store>,
+    servers: Vec<ServerHandle>,
+    fold_bell: Arc<Bell>,
+    fold: Option<JoinHandle<()>>,
+    sender_bells: Vec<Arc<Bell>>,
+    senders: Vec<actix_web::rt::task::JoinHandle<()>>,
+}
+
+/// Why a bridge could not start. The operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address is in use or not this machine's.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// Something else of this machine is missing.
+    #[error("{0}")]
+    Machine(String),
+}
+
+impl Bridge {
+    /// Starts everything. Must be called on an actix system.
+    ///
+    /// # Errors
+    /// What could not be started; nothing is left running.
+    pub async fn start(config: Checked, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.store_path, Access::Serve, config.server.queue_limit)?);
+        let fold_bell = Arc::new(Bell::default());
+        let state = receive::State::new(
+            &config.server,
+            Arc::clone(&config.sources),
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&fold_bell),
+        );
+        let listen = |address: &str, cause| StartError::Listen { address: address.to_owned(), cause };
+        let (server, addresses) = receive::serve(&config.server, state).map_err(|cause| listen(&config.server.listen, cause))?;
+        let mut servers = vec![server.handle()];
+        if let Some((address, token)) = config.admin {
+            let state = admin::State { store: Arc::clone(&store), metrics: recorder()?, token };
+            let admin = admin::serve(&address, state).map_err(|cause| listen(&address, cause))?;
+            servers.push(admin.handle());
+            actix_web::rt::spawn(admin);
+        }
+        let (mut sender_bells, mut senders) = (Vec::new(), Vec::new());
+        let stop_timeout = Duration::from_secs(config.server.stop_timeout_secs);
+        for upstream in config.upstreams {
+            // A pause is the former process's finding; a new start may have mended it.
+            store.set_paused(&upstream.name, None, clock.now()).await?;
+            let sender = Sender::new(upstream, Arc::clone(&store), Arc::clone(&clock), Box::new(rand::random::<u64>));
+            let sender = sender.map_err(StartError::Machine)?;
+            let bell = Arc::new(Bell::default());
+            senders.push(actix_web::rt::spawn(work(sender, Arc::clone(&bell), stop_timeout)));
+            sender_bells.push(bell);
+        }
+        let pipeline = Pipeline::new(Arc::clone(&store), config.sources, config.rules);
+        let fold = Some(fold(pipeline, clock, Arc::clone(&fold_bell), sender_bells.clone())?);
+        actix_web::rt::spawn(server);
+        Ok(Self { addresses, store, servers, fold_bell, fold, sender_bells, senders })
+    }
+
+    /// Stops: answers every request that was accepted, ends the step that is under way, waits for deliveries under way, and
+    /// closes the store. What is not done yet is done after the next start.
+    pub async fn stop(mut self) {
+        for server in &self.servers {
+            server.stop(true).await;
+        }
+        self.fold_bell.close();
+        for bell in &self.sender_bells {
+            bell.close();
+        }
+        for sender in self.senders.drain(..) {
+            // A sender that panicked has logged it; its leases run out.
+            drop(sender.await);
+        }
+        if let Some(fold) = self.fold.take() {
+            drop(actix_web::rt::task::spawn_blocking(move || fold.join()).await);
+        }
+    }
+}
+
+/// Runs the fold on a thread of its own, because its reads block.
+fn fold(pipeline: Pipeline, clock: Arc<dyn Clock>, bell: Arc<Bell>, senders: Vec<Arc<Bell>>) -> Result<JoinHandle<()>, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| StartError::Machine(format!("the fold cannot be started: {error}")))?;
+    let run = move || {
+        runtime.block_on(pipeline.run(&*clock, &bell, |_| senders.iter().for_each(|sender| sender.ring())));
+    };
+    let thread = std::thread::Builder::new().name("fold".to_owned()).spawn(run);
+    thread.map_err(|error| StartError::Machine(format!("the fold cannot be started: {error}")))
+}
+
+async fn work(mut sender: Sender, bell: Arc<Bell>, stop_timeout: Duration) {
+    while !bell.is_closing() {
+        if let Err(error) = sender.step().await {
+            tracing::error!(upstream = sender.name(), %error, "the queue cannot be worked; nothing is lost, it is tried again");
+            bell.wait(IDLE).await;
+            continue;
+        }
+        tokio::select! {
+            () = sender.wait(IDLE) => {}
+            () = bell.wait(IDLE) => {}
+        }
+    }
+    if let Err(error) = sender.finish(stop_timeout).await {
+        tracing::error!(upstream = sender.name(), %error, "attempts could not be recorded; they are made again after the next start");
+    }
+}
+
+/// The process's recorder of metrics, made once.
+fn recorder() -> Result<PrometheusHandle, StartError> {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = RECORDER.get() {
+        return Ok(handle.clone());
+    }
+    let machine = |error: &dyn std::fmt::Display| StartError::Machine(format!("metrics cannot be recorded: {error}"));
+    let builder = PrometheusBuilder::new().set_buckets(&REQUEST_SECONDS).map_err(|error| machine(&error))?;
+    let handle = builder.install_recorder().map_err(|error| machine(&error))?;
+    let upkeep = handle.clone();
+    actix_web::rt::spawn(async move {
+        loop {
+            tokio::time::sleep(METRICS_UPKEEP).await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(RECORDER.get_or_init(|| handle).clone())
+}

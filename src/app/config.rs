@@ -1,0 +1,277 @@
+//! The configuration file: read, filled in from the environment, checked as a whole. All faults are reported together.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::attribute::{Route, Rules};
+use crate::domain::{Faults, Secret};
+use crate::forward::{Templates, Upstream, UpstreamConfig};
+use crate::pack::{Registry, Source, SourceConfig};
+use crate::{admin, attribute, document, receive, store};
+
+/// The file as written. Each part belongs to the module that uses it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default)]
+    server: receive::Config,
+    admin: Option<admin::Config>,
+    #[serde(default)]
+    store: store::Config,
+    #[serde(default)]
+    attribution: attribute::Config,
+    #[serde(default)]
+    pack_dirs: Vec<PathBuf>,
+    #[serde(default)]
+    sources: Vec<SourceConfig>,
+    #[serde(default)]
+    upstreams: Vec<UpstreamConfig>,
+}
+
+/// A configuration in which everything was found to be right.
+#[derive(Debug)]
+pub struct Checked {
+    /// The public listener.
+    pub server: receive::Config,
+    /// The operator's listener, where one is wanted: its address and token.
+    pub admin: Option<(String, Option<Secret>)>,
+    /// The SQLite file.
+    pub store_path: PathBuf,
+    /// The sources, by name.
+    pub sources: Arc<HashMap<String, Arc<Source>>>,
+    /// The upstreams, in the order of the file.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// What the ledger needs to know.
+    pub rules: Rules,
+}
+
+/// Reads and checks a configuration file. Paths in it are relative to its own folder.
+///
+/// # Errors
+/// Every fault, with file and key.
+pub fn load(path: &Path) -> Result<Checked, Faults> {
+    let file = path.display().to_string();
+    let mut table = read(path)?;
+    let folder = folder_of(path);
+    let mut faults = Faults::default();
+    fill_in(&mut table, &folder, &file, &mut faults);
+    let document: Document = match document::read_table(table, &file) {
+        Ok(document) => document,
+        Err(found) => {
+            faults.0.extend(found.0);
+            return Err(faults);
+        }
+    };
+    check(document, &folder, &file, faults)
+}
+
+/// The packs that a configuration knows: those in the binary and in its `pack_dirs`, if there is such a file at all.
+///
+/// # Errors
+/// Every fault.
+pub fn packs(path: &Path) -> Result<Registry, Faults> {
+    if !path.exists() {
+        return Registry::load(&[]);
+    }
+    let table = read(path)?;
+    let folder = folder_of(path);
+    let entries = table.get("pack_dirs").and_then(Value::as_array).into_iter().flatten();
+    let dirs: Vec<PathBuf> = entries.filter_map(Value::as_str).map(|dir| folder.join(dir)).collect();
+    Registry::load(&dirs)
+}
+
+/// The store of a configuration, for commands that only look at it and need no secret.
+///
+/// # Errors
+/// The fault of the file or of `store.url`.
+pub fn store_path(path: &Path) -> Result<PathBuf, Faults> {
+    let file = path.display().to_string();
+    let mut faults = Faults::default();
+    let mut only = Table::new();
+    if let Some(store) = read(path)?.remove("store") {
+        only.insert("store".to_owned(), store);
+    }
+    let folder = folder_of(path);
+    fill_in(&mut only, &folder, &file, &mut faults);
+    let document: Document = document::read_table(only, &file)?;
+    let store_path = document.store.path(&folder).map_err(|cause| faults.add(&file, "store.url", cause));
+    faults.or(store_path.unwrap_or_default())
+}
+
+fn read(path: &Path) -> Result<Table, Faults> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let mut faults = Faults::default();
+        let hint = "start from config.example.toml, or name another file with --config";
+        faults.add(&file, "", format!("cannot be read: {error}; {hint}"));
+        faults
+    })?;
+    document::parse(&text, &file)
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+fn check(document: Document, folder: &Path, file: &str, mut faults: Faults) -> Result<Checked, Faults> {
+    check_server(&document.server, file, &mut faults);
+    let admin = document.admin.map(|admin| {
+        let token = admin.token.map(Secret::new);
+        check_admin(&admin.listen, token.as_ref(), file, &mut faults);
+        (admin.listen, token)
+    });
+    let store_path = document.store.path(folder).map_err(|cause| faults.add(file, "store.url", cause)).unwrap_or_default();
+    let dirs: Vec<PathBuf> = document.pack_dirs.iter().map(|dir| folder.join(dir)).collect();
+    let packs = Registry::load(&dirs).unwrap_or_else(|found| {
+        faults.0.extend(found.0);
+        Registry::default()
+    });
+    if document.sources.is_empty() {
+        faults.add(file, "sources", "there is none: a bridge needs at least one [[sources]]");
+    }
+    let mut sources = HashMap::new();
+    for (index, config) in document.sources.iter().enumerate() {
+        let key = format!("sources[{index}]");
+        match Source::new(config, &packs, document.server.public_url.as_deref(), file, &key) {
+            Ok(source) => {
+                if sources.insert(config.name.clone(), Arc::new(source)).is_some() {
+                    faults.add(file, format!("{key}.name"), format!("{} is the name of another source as well", config.name));
+                }
+            }
+            Err(found) => faults.0.extend(found.0),
+        }
+    }
+    let upstreams = check_upstreams(&document.upstreams, file, &mut faults);
+    let routes = upstreams
+        .iter()
+        .map(|upstream| Route { upstream: Arc::clone(&upstream.name), without_click: upstream.without_click })
+        .collect();
+    let waiting_room = Duration::from_secs(document.attribution.waiting_room_secs.into());
+    faults.or(Checked {
+        server: document.server,
+        admin,
+        store_path,
+        sources: Arc::new(sources),
+        upstreams,
+        rules: Rules { waiting_room, upstreams: routes },
+    })
+}
+
+fn check_server(server: &receive::Config, file: &str, faults: &mut Faults) {
+    check_address(&server.listen, "server.listen", file, faults);
+    let limits = [
+        ("body_limit_bytes", server.body_limit_bytes, 1024, 64 * 1024 * 1024),
+        ("request_timeout_secs", usize::try_from(server.request_timeout_secs).unwrap_or(usize::MAX), 1, 600),
+        ("max_connections", server.max_connections, 1, 1_000_000),
+        ("queue_limit", server.queue_limit, 1, 1_000_000),
+        ("memory_limit_bytes", server.memory_limit_bytes, server.body_limit_bytes, usize::MAX),
+        ("workers", server.workers.unwrap_or(1), 1, 256),
+        ("stop_timeout_secs", usize::try_from(server.stop_timeout_secs).unwrap_or(usize::MAX), 1, 3600),
+    ];
+    for (name, value, least, most) in limits {
+        if value < least || value > most {
+            faults.add(file, format!("server.{name}"), format!("must be between {least} and {most}"));
+        }
+    }
+    if server.public_url.as_ref().is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
+        faults.add(file, "server.public_url", "must be a URL such as https://hooks.example.com");
+    }
+}
+
+fn check_admin(listen: &str, token: Option<&Secret>, file: &str, faults: &mut Faults) {
+    let is_own = check_address(listen, "admin.listen", file, faults).is_some_and(|addresses| {
+        addresses.iter().all(|address| address.ip().is_loopback())
+    });
+    match token {
+        Some(token) if token.expose().len() < 16 => faults.add(file, "admin.token", "must be at least 16 characters that nobody can guess"),
+        None if !is_own => faults.add(file, "admin.token", "is missing: without it only an address of this machine itself may listen"),
+        Some(_) | None => {}
+    }
+}
+
+fn check_address(listen: &str, key: &str, file: &str, faults: &mut Faults) -> Option<Vec<SocketAddr>> {
+    match listen.to_socket_addrs() {
+        Ok(addresses) => Some(addresses.collect()),
+        Err(_) => {
+            faults.add(file, key, format!("{listen} is not an address such as 127.0.0.1:8080"));
+            None
+        }
+    }
+}
+
+fn check_upstreams(configs: &[UpstreamConfig], file: &str, faults: &mut Faults) -> Vec<Arc<Upstream>> {
+    let templates = match Templates::load() {
+        Ok(templates) => templates,
+        Err(found) => {
+            faults.0.extend(found.0);
+            return Vec::new();
+        }
+    };
+    let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
+    for (index, config) in configs.iter().enumerate() {
+        let key = format!("upstreams[{index}]");
+        match Upstream::new(config, &templates, file, &key) {
+            Ok(upstream) => {
+                if upstreams.iter().any(|known| known.name == upstream.name) {
+                    faults.add(file, format!("{key}.name"), format!("{} is the name of another upstream as well", config.name));
+                }
+                upstreams.push(Arc::new(upstream));
+            }
+            Err(found) => faults.0.extend(found.0),
+        }
+    }
+    upstreams
+}
+
+/// Replaces `${NAME}` by the environment and `file:PATH` by a file's text, everywhere. What is missing or empty is a fault.
+fn fill_in(table: &mut Table, folder: &Path, file: &str, faults: &mut Faults) {
+    for (key, value) in table.iter_mut() {
+        fill_in_value(value, key, folder, file, faults);
+    }
+}
+
+fn fill_in_value(value: &mut Value, key: &str, folder: &Path, file: &str, faults: &mut Faults) {
+    match value {
+        Value::String(text) => match filled(text, folder) {
+            Ok(filled) => *text = filled,
+            Err(cause) => faults.add(file, key, cause),
+        },
+        Value::Array(values) => {
+            for (index, value) in values.iter_mut().enumerate() {
+                fill_in_value(value, &format!("{key}[{index}]"), folder, file, faults);
+            }
+        }
+        Value::Table(table) => {
+            for (name, value) in table.iter_mut() {
+                fill_in_value(value, &format!("{key}.{name}"), folder, file, faults);
+            }
+        }
+        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
+    }
+}
+
+fn filled(text: &str, folder: &Path) -> Result<String, String> {
+    if let Some(path) = text.strip_prefix("file:") {
+        let path = folder.join(path);
+        let content = std::fs::read_to_string(&path).map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
+        let content = content.trim_end_matches(['\r', '\n']).to_owned();
+        return if content.is_empty() { Err(format!("{}: is empty", path.display())) } else { Ok(content) };
+    }
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let (name, after) = after.split_once('}').ok_or("a ${ is never closed")?;
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+        filled.push_str(before);
+        filled.push_str(&value.ok_or_else(|| format!("the environment variable {name} is missing or empty"))?);
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}

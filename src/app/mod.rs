@@ -1,0 +1,7 @@
+//! The wiring: a checked configuration becomes a running bridge, and a running bridge stops without losing anything.
+
+mod bridge;
+mod config;
+
+pub use bridge::{Bridge, StartError};
+pub use config::{Checked, load, packs, store_path};

@@ -1,0 +1,140 @@
+//! What a batch changes in the store: written in one transaction, or not at all.
+
+use std::sync::Arc;
+
+use crate::domain::{DeliveryState, Event, Identity, Key, Mode, Reason, RequestId, Sale, SaleId, Scope, Timestamp};
+
+/// Everything that a batch changes.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// What became of each event.
+    pub events: Vec<EventRecord>,
+    /// Sales to be inserted (revision 0) or updated (if still at their revision).
+    pub sales: Vec<Sale>,
+    /// Keys that now belong to a sale.
+    pub new_keys: Vec<SaleKey>,
+    /// Keys that move from a merged sale to the one it was merged into.
+    pub moved_keys: Vec<SaleKey>,
+    /// Identities as they now are.
+    pub identities: Vec<(Scope, String, Identity)>,
+    /// Deliveries to be made.
+    pub deliveries: Vec<NewDelivery>,
+    /// Sales whose deliveries no longer need to be held back or skipped.
+    pub released: Vec<SaleId>,
+    /// Sales whose deliveries must not be sent because another sale stands for them.
+    pub merged: Vec<SaleId>,
+    /// Pairs of sales, both sent, that turned out to be one purchase.
+    pub double_counts: Vec<DoubleCount>,
+    /// Every request up to this one is settled.
+    pub settled_through: Option<RequestId>,
+}
+
+/// A key with the sale it belongs to.
+#[derive(Debug, Clone)]
+pub struct SaleKey {
+    /// The sale.
+    pub sale: SaleId,
+    /// Where the key lives.
+    pub scope: Scope,
+    /// The key.
+    pub key: Key,
+}
+
+/// One delivery to be made.
+#[derive(Debug, Clone)]
+pub struct NewDelivery {
+    /// The sale.
+    pub sale: SaleId,
+    /// Where to.
+    pub upstream: Arc<str>,
+    /// Due, held or skipped.
+    pub state: DeliveryState,
+}
+
+/// Two sent sales that an event ties together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoubleCount {
+    /// The older sale.
+    pub first: SaleId,
+    /// The younger sale.
+    pub second: SaleId,
+    /// The request that ties them.
+    pub request: RequestId,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventOutcome {
+    /// It made a new sale.
+    Sale,
+    /// It speaks of a sale that was counted already.
+    Corroborates,
+    /// It is no sale; it may have taught or completed something.
+    Ignored,
+    /// It cannot be mapped and waits for a mend.
+    Parked,
+    /// The same provider event was applied before.
+    Duplicate,
+}
+
+/// One event with what became of it.
+#[derive(Debug, Clone)]
+pub struct EventRecord {
+    /// The request that held it.
+    pub request: RequestId,
+    /// Its place in the request.
+    pub position: u16,
+    /// The source.
+    pub source: Arc<str>,
+    /// The provider's id; `None` where this record must not stand in the way of another of the same id.
+    pub unique_id: Option<String>,
+    /// The provider's type.
+    pub kind: String,
+    /// Live or test.
+    pub mode: Mode,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What became of it.
+    pub outcome: EventOutcome,
+    /// Why, where there is something to say.
+    pub reason: Option<Reason>,
+    /// The sale it belongs to.
+    pub sale: Option<SaleId>,
+}
+
+impl EventOutcome {
+    /// All outcomes.
+    pub const ALL: [Self; 5] = [Self::Sale, Self::Corroborates, Self::Ignored, Self::Parked, Self::Duplicate];
+
+    /// The outcome as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sale => "sale",
+            Self::Corroborates => "corroborates",
+            Self::Ignored => "ignored",
+            Self::Parked => "parked",
+            Self::Duplicate => "duplicate",
+        }
+    }
+}
+
+impl EventRecord {
+    pub(super) fn new(event: &Event, outcome: EventOutcome, reason: Option<Reason>, sale: Option<SaleId>) -> Self {
+        let is_applied = match outcome {
+            EventOutcome::Sale | EventOutcome::Corroborates | EventOutcome::Ignored => true,
+            EventOutcome::Parked | EventOutcome::Duplicate => false,
+        };
+        Self {
+            request: event.request,
+            position: event.position,
+            source: Arc::clone(&event.source),
+            unique_id: event.provider_id.clone().filter(|_| is_applied),
+            kind: event.kind.clone(),
+            mode: event.scope.mode,
+            at: event.at,
+            outcome,
+            reason,
+            sale,
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The slice of the ledger that a batch touches, and the fold of events over it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::changes::{Changes, DoubleCount, EventOutcome, EventRecord, NewDelivery, SaleKey};
+use super::settle::{absorb, fill, open, settle, take_fields};
+use super::{Rules, WithoutClick};
+use crate::domain::{
+    Claim, DeliveryState, Event, Found, Identity, Key, Meaning, Reason, RequestId, Sale, SaleId, SaleState, Scope, Timestamp,
+};
+
+/// What a store must load before events can be applied.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Identifying keys: the sales that have any of them.
+    pub keys: HashSet<(Scope, Arc<str>, String)>,
+    /// Providers' customers: their identities, and their sales that are waiting or parked.
+    pub customers: HashSet<(Scope, String)>,
+    /// Sources and providers' event ids: which of them were applied.
+    pub event_ids: HashSet<(Arc<str>, String)>,
+}
+
+/// The slice of the ledger that a batch touches.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    sales: Vec<Sale>,
+    by_key: HashMap<(Scope, Arc<str>, String), usize>,
+    identities: HashMap<(Scope, String), Identity>,
+    applied: HashSet<(Arc<str>, String)>,
+    next_sale: SaleId,
+    changed_sales: BTreeSet<usize>,
+    changed_identities: HashSet<(Scope, String)>,
+    changes: Changes,
+}
+
+impl Wanted {
+    /// What these events touch.
+    pub fn by(events: &[Event]) -> Self {
+        let mut wanted = Self::default();
+        for event in events {
+            if let Some(id) = &event.provider_id {
+                wanted.event_ids.insert((Arc::clone(&event.source), id.clone()));
+            }
+            if !event.accepted {
+                continue;
+            }
+            if let Some(customer) = &event.customer {
+                wanted.customers.insert((event.scope.clone(), customer.clone()));
+            }
+            for key in event.keys.iter().filter(|key| key.identifies) {
+                wanted.keys.insert((event.scope.clone(), Arc::clone(&key.kind), key.value.clone()));
+            }
+        }
+        wanted
+    }
+}
+
+impl Ledger {
+    /// A slice as it was loaded. New sales are numbered from `next_sale`.
+    pub fn new(
+        next_sale: SaleId,
+        sales: Vec<Sale>,
+        identities: HashMap<(Scope, String), Identity>,
+        applied: HashSet<(Arc<str>, String)>,
+    ) -> Self {
+        let mut ledger = Self { next_sale, identities, applied, ..Self::default() };
+        for (index, sale) in sales.iter().enumerate() {
+            for key in sale.keys.iter().filter(|key| key.identifies) {
+                ledger.by_key.insert((sale.scope.clone(), Arc::clone(&key.kind), key.value.clone()), index);
+            }
+        }
+        ledger.sales = sales;
+        ledger
+    }
+
+    /// Applies one event by the rules of the ledger.
+    pub fn apply(&mut self, event: &Event, rules: &Rules, now: Timestamp) {
+        let (outcome, reason, sale) = match &event.meaning {
+            _ if self.is_applied(event) => (EventOutcome::Duplicate, None, None),
+            Meaning::Parked(reason) => (EventOutcome::Parked, Some(reason.clone()), None),
+            Meaning::Ignored(reason) if !event.accepted => (EventOutcome::Ignored, Some(reason.clone()), None),
+            Meaning::Ignored(reason) => {
+                let sale = self.complete(event, None, rules, now).map(|(index, _)| self.sales[index].id);
+                (EventOutcome::Ignored, Some(reason.clone()), sale)
+            }
+            Meaning::Sale(claim) => match self.complete(event, Some(claim), rules, now) {
+                Some((index, note)) => (EventOutcome::Corroborates, note, Some(self.sales[index].id)),
+                None => (EventOutcome::Sale, None, Some(self.count(event, claim, rules, now))),
+            },
+        };
+        self.changes.events.push(EventRecord::new(event, outcome, reason, sale));
+    }
+
+    /// Lets go, or parks, every loaded sale whose waiting is over.
+    pub fn expire(&mut self, rules: &Rules, now: Timestamp) {
+        for index in 0..self.sales.len() {
+            if matches!(self.sales[index].state, SaleState::Waiting(until) if until <= now) {
+                self.settle(index, rules, now);
+            }
+        }
+    }
+
+    /// What the store must write. `settled_through` is the last request whose events were applied.
+    pub fn into_changes(mut self, settled_through: Option<RequestId>) -> Changes {
+        let mut sales: Vec<_> = self.sales.into_iter().map(Some).collect();
+        self.changes.sales = self.changed_sales.iter().filter_map(|&index| sales[index].take()).collect();
+        let identities = &mut self.identities;
+        let changed = self.changed_identities.into_iter();
+        self.changes.identities = changed
+            .filter_map(|key| identities.remove(&key).map(|identity| (key.0, key.1, identity)))
+            .collect();
+        self.changes.settled_through = settled_through;
+        self.changes
+    }
+
+    /// True where the provider's event was applied before; remembers it where it is applied now.
+    fn is_applied(&mut self, event: &Event) -> bool {
+        let Some(id) = &event.provider_id else { return false };
+        let key = (Arc::clone(&event.source), id.clone());
+        match event.meaning {
+            Meaning::Parked(_) => self.applied.contains(&key),
+            Meaning::Sale(_) | Meaning::Ignored(_) => !self.applied.insert(key),
+        }
+    }
+
+    /// Learns from the event and adds it to the sale that it speaks of. `None` where there is no such sale yet.
+    fn complete(&mut self, event: &Event, claim: Option<&Claim>, rules: &Rules, now: Timestamp) -> Option<(usize, Option<Reason>)> {
+        self.learn(event, claim);
+        let matching = self.matching(event);
+        let found = matching.first().copied().map(|first| {
+            let index = matching[1..].iter().fold(first, |stays, &other| self.join(stays, other, event));
+            let note = fill(&mut self.sales[index], event, claim);
+            self.add_keys(index, event);
+            self.settle(index, rules, now);
+            (index, note)
+        });
+        self.release(event, claim.is_some(), found.as_ref().map(|(index, _)| *index), rules, now);
+        found
+    }
+
+    /// Counts a new sale.
+    fn count(&mut self, event: &Event, claim: &Claim, rules: &Rules, now: Timestamp) -> SaleId {
+        let id = self.next_sale;
+        self.next_sale += 1;
+        let index = self.sales.len();
+        self.sales.push(open(id, event, claim, now));
+        self.add_keys(index, event);
+        self.settle(index, rules, now);
+        id
+    }
+
+    /// The loaded sales that the event's keys identify, sent ones first, then by age.
+    fn matching(&self, event: &Event) -> Vec<usize> {
+        let of_key = |key: &Key| {
+            let index = self.by_key.get(&(event.scope.clone(), Arc::clone(&key.kind), key.value.clone()))?;
+            Some(*index)
+        };
+        let mut found: Vec<usize> = event.keys.iter().filter(|key| key.identifies).filter_map(of_key).collect();
+        found.sort_by_key(|&index| (!self.sales[index].frozen, self.sales[index].id));
+        found.dedup();
+        found
+    }
+
+    /// Two sales turn out to be one purchase: merged while one of them is unsent, else reported.
+    fn join(&mut self, stays: usize, goes: usize, event: &Event) -> usize {
+        if self.sales[goes].frozen {
+            let (one, other) = (self.sales[stays].id, self.sales[goes].id);
+            let pair = DoubleCount { first: one.min(other), second: one.max(other), request: event.request };
+            self.changes.double_counts.push(pair);
+            return stays;
+        }
+        let gone = self.sales[goes].clone();
+        absorb(&mut self.sales[stays], &gone);
+        let id = self.sales[stays].id;
+        for key in gone.keys {
+            if key.identifies {
+                self.by_key.insert((gone.scope.clone(), Arc::clone(&key.kind), key.value.clone()), stays);
+            }
+            self.changes.moved_keys.push(SaleKey { sale: id, scope: gone.scope.clone(), key: key.clone() });
+            self.sales[stays].keys.push(key);
+        }
+        self.sales[goes].state = SaleState::Merged(id);
+        self.changes.merged.push(gone.id);
+        self.changed_sales.extend([stays, goes]);
+        stays
+    }
+
+    fn add_keys(&mut self, index: usize, event: &Event) {
+        for key in &event.keys {
+            let is_known = |known: &Key| known.kind == key.kind && known.value == key.value;
+            if self.sales[index].keys.iter().any(is_known) {
+                continue;
+            }
+            let place = (event.scope.clone(), Arc::clone(&key.kind), key.value.clone());
+            if key.identifies && self.by_key.contains_key(&place) {
+                continue; // it belongs to a sale that was sent as well: reported as a possible double count
+            }
+            if key.identifies {
+                self.by_key.insert(place, index);
+            }
+            let sale = self.sales[index].id;
+            self.changes.new_keys.push(SaleKey { sale, scope: event.scope.clone(), key: key.clone() });
+            self.sales[index].keys.push(key.clone());
+            self.changed_sales.insert(index);
+        }
+    }
+
+    /// Remembers what the event says about the provider's customer. A renewal repeats its first click for ever, so it
+    /// never replaces a newer one.
+    fn learn(&mut self, event: &Event, claim: Option<&Claim>) {
+        let Some(customer) = &event.customer else { return };
+        let key = (event.scope.clone(), customer.clone());
+        let identity = self.identities.entry(key.clone()).or_insert_with(|| Identity {
+            customer_external_id: None,
+            click_id: None,
+            first_seen: event.at,
+            last_seen: event.at,
+        });
+        let is_newest = event.at >= identity.last_seen;
+        let replaces = |known: &Option<Found>, value: &Option<Found>| value.is_some() && (known.is_none() || is_newest);
+        if replaces(&identity.customer_external_id, &event.customer_external_id) {
+            identity.customer_external_id.clone_from(&event.customer_external_id);
+        }
+        if let Some(click) = &event.click_id {
+            let is_renewal = claim.is_some_and(|claim| claim.renewal);
+            if identity.click_id.as_ref().is_none_or(|(_, known_at)| event.at >= *known_at && !is_renewal) {
+                identity.click_id = Some((click.clone(), event.at));
+            }
+        }
+        identity.first_seen = identity.first_seen.min(event.at);
+        identity.last_seen = identity.last_seen.max(event.at);
+        self.changed_identities.insert(key);
+    }
+
+    /// The customer's other sales that wait or are parked may now know enough. What an event that is no sale says of the
+    /// customer holds for them; another purchase's click does not.
+    fn release(&mut self, event: &Event, is_sale: bool, own: Option<usize>, rules: &Rules, now: Timestamp) {
+        if event.customer.is_none() || (event.click_id.is_none() && event.customer_external_id.is_none()) {
+            return;
+        }
+        for index in 0..self.sales.len() {
+            let sale = &mut self.sales[index];
+            let is_held = matches!(sale.state, SaleState::Waiting(_) | SaleState::Parked(_));
+            if Some(index) == own || !is_held || sale.scope != event.scope || sale.customer != event.customer {
+                continue;
+            }
+            if !is_sale {
+                take_fields(sale, event);
+            }
+            self.settle(index, rules, now);
+        }
+    }
+
+    /// Decides where the sale stands. What was handed to the queues is never taken back, but a click may still release it.
+    fn settle(&mut self, index: usize, rules: &Rules, now: Timestamp) {
+        self.changed_sales.insert(index);
+        let sale = &mut self.sales[index];
+        if sale.frozen {
+            return;
+        }
+        if sale.state == SaleState::Ready {
+            if sale.click_id.is_some() && sale.without_click.take().is_some() {
+                self.changes.released.push(sale.id);
+            }
+            return;
+        }
+        let memory = sale.customer.as_ref().and_then(|customer| self.identities.get(&(sale.scope.clone(), customer.clone())));
+        settle(sale, memory, rules, now);
+        if sale.state == SaleState::Ready {
+            let has_click = sale.click_id.is_some();
+            for route in &rules.upstreams {
+                let state = first_state(has_click, route.without_click);
+                let upstream = Arc::clone(&route.upstream);
+                self.changes.deliveries.push(NewDelivery { sale: sale.id, upstream, state });
+            }
+        }
+    }
+}
+
+fn first_state(has_click: bool, without_click: WithoutClick) -> DeliveryState {
+    match without_click {
+        _ if has_click => DeliveryState::Due,
+        WithoutClick::Send => DeliveryState::Due,
+        WithoutClick::Hold => DeliveryState::Held,
+        WithoutClick::Skip => DeliveryState::Skipped,
+    }
+}

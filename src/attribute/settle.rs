@@ -1,0 +1,185 @@
+//! One sale: what an event adds to it, and whether it may go.
+
+use std::sync::Arc;
+
+use super::Rules;
+use crate::domain::{Claim, Event, Found, Identity, Origin, Reason, Sale, SaleId, SaleState, Timestamp};
+
+impl Rules {
+    /// The last moment for which a sale counted at `counted_at` is held.
+    pub(super) fn deadline(&self, counted_at: Timestamp) -> Timestamp {
+        counted_at + self.waiting_room
+    }
+}
+
+/// A new sale from the first event that claims it.
+pub(super) fn open(id: SaleId, event: &Event, claim: &Claim, now: Timestamp) -> Sale {
+    Sale {
+        id,
+        source: Arc::clone(&event.source),
+        scope: event.scope.clone(),
+        event: claim.event,
+        rank: claim.rank,
+        money: claim.money,
+        at: event.at,
+        customer: event.customer.clone(),
+        customer_external_id: event.customer_external_id.clone(),
+        click_id: event.click_id.clone(),
+        email: event.email.clone(),
+        name: event.name.clone(),
+        keys: Vec::new(),
+        renewal: claim.renewal,
+        awaits: claim.awaits.clone(),
+        seen: vec![event.kind.as_str().into()],
+        state: SaleState::Waiting(now),
+        without_click: None,
+        request: event.request,
+        counted_at: now,
+        frozen: false,
+        revision: 0,
+    }
+}
+
+/// Takes over what the event knows and the sale lacks. The event with the highest rank gives name, amount and time.
+/// Returns a note where a sale that was already sent is contradicted.
+pub(super) fn fill(sale: &mut Sale, event: &Event, claim: Option<&Claim>) -> Option<Reason> {
+    if !sale.seen.iter().any(|kind| **kind == *event.kind) {
+        sale.seen.push(event.kind.as_str().into());
+    }
+    if sale.frozen {
+        let differs = claim.filter(|claim| claim.money != sale.money)?;
+        let text = format!("this event says {}, but {} was sent already", differs.money, sale.money);
+        return Some(Reason::new("amount_differs", text));
+    }
+    take_fields(sale, event);
+    if let Some(claim) = claim {
+        for kind in &claim.awaits {
+            if !sale.awaits.contains(kind) {
+                sale.awaits.push(Arc::clone(kind));
+            }
+        }
+        sale.renewal &= claim.renewal;
+        if claim.rank > sale.rank {
+            (sale.rank, sale.event, sale.money, sale.at) = (claim.rank, claim.event, claim.money, event.at);
+        }
+    }
+    None
+}
+
+/// Takes over the customer's fields that the sale lacks; what memory had answered gives way to the event's own word.
+pub(super) fn take_fields(sale: &mut Sale, event: &Event) {
+    let take = |field: &mut Option<Found>, value: &Option<Found>| {
+        let is_open = field.as_ref().is_none_or(|known| matches!(known.origin, Origin::Memory { .. }));
+        if is_open && value.is_some() {
+            field.clone_from(value);
+        }
+    };
+    take(&mut sale.customer_external_id, &event.customer_external_id);
+    take(&mut sale.click_id, &event.click_id);
+    take(&mut sale.email, &event.email);
+    take(&mut sale.name, &event.name);
+    if sale.customer.is_none() {
+        sale.customer.clone_from(&event.customer);
+    }
+}
+
+/// What a merged sale knew goes to the one that stays.
+pub(super) fn absorb(stays: &mut Sale, goes: &Sale) {
+    if stays.frozen {
+        return;
+    }
+    let take = |field: &mut Option<Found>, value: &Option<Found>| {
+        if field.is_none() {
+            field.clone_from(value);
+        }
+    };
+    take(&mut stays.customer_external_id, &goes.customer_external_id);
+    take(&mut stays.click_id, &goes.click_id);
+    take(&mut stays.email, &goes.email);
+    take(&mut stays.name, &goes.name);
+    if stays.customer.is_none() {
+        stays.customer.clone_from(&goes.customer);
+    }
+    for kind in &goes.seen {
+        if !stays.seen.contains(kind) {
+            stays.seen.push(Arc::clone(kind));
+        }
+    }
+    stays.renewal &= goes.renewal;
+    if goes.rank > stays.rank {
+        (stays.rank, stays.event, stays.money, stays.at) = (goes.rank, goes.event, goes.money, goes.at);
+    }
+}
+
+/// Where a sale stands now, given what is remembered of its customer. Memory answers at once for a renewal, otherwise
+/// only when nothing is awaited any more, so that a new purchase is not credited to an old click.
+pub(super) fn settle(sale: &mut Sale, memory: Option<&Identity>, rules: &Rules, now: Timestamp) {
+    let until = rules.deadline(sale.counted_at);
+    let is_awaited = sale.awaits.iter().any(|kind| !sale.seen.contains(kind)) && now < until;
+    let is_complete = |sale: &Sale| sale.customer_external_id.is_some() && sale.click_id.is_some();
+    if !is_complete(sale) && (sale.renewal || !is_awaited) {
+        remember(sale, memory, rules);
+    }
+    sale.state = if !is_complete(sale) && is_awaited {
+        SaleState::Waiting(until)
+    } else if sale.customer_external_id.is_none() {
+        SaleState::Parked(customer_unknown(sale, memory))
+    } else {
+        SaleState::Ready
+    };
+    sale.without_click = match (&sale.click_id, &sale.state) {
+        (None, SaleState::Ready | SaleState::Parked(_)) => Some(click_unknown(sale, memory)),
+        (Some(_), _) | (None, SaleState::Waiting(_) | SaleState::Merged(_)) => None,
+    };
+}
+
+/// Fills what is missing from memory. A click is taken only from the same customer, and only one that was known when the
+/// sale was made (give or take the waiting room, since events of one purchase come in any order).
+fn remember(sale: &mut Sale, memory: Option<&Identity>, rules: &Rules) {
+    let Some(memory) = memory else { return };
+    let from_memory = |found: &Found| {
+        Found { value: found.value.clone(), origin: Origin::Memory { request: found.origin.request() } }
+    };
+    if sale.customer_external_id.is_none() {
+        sale.customer_external_id = memory.customer_external_id.as_ref().map(from_memory);
+    }
+    if sale.click_id.is_none() && is_same_customer(sale, memory) {
+        let known = memory.click_id.as_ref().filter(|(_, learned_at)| *learned_at <= rules.deadline(sale.at));
+        sale.click_id = known.map(|(found, _)| from_memory(found));
+    }
+}
+
+fn is_same_customer(sale: &Sale, memory: &Identity) -> bool {
+    match (&sale.customer_external_id, &memory.customer_external_id) {
+        (Some(own), Some(remembered)) => own.value == remembered.value,
+        (Some(_) | None, None) | (None, Some(_)) => true,
+    }
+}
+
+fn customer_unknown(sale: &Sale, memory: Option<&Identity>) -> Reason {
+    let why = match (&sale.customer, memory) {
+        (None, _) => "and the provider names no customer by which one could be remembered",
+        (Some(_), None) => "and nothing is remembered about the provider's customer",
+        (Some(_), Some(_)) => "and no event of the provider's customer carried one either",
+    };
+    Reason::new("customer_unknown", format!("no event of this sale carried a customerExternalId, {why}"))
+}
+
+fn click_unknown(sale: &Sale, memory: Option<&Identity>) -> Reason {
+    let none = "no event of this sale carried a clickId";
+    match (&sale.customer, memory) {
+        (None, _) => {
+            Reason::new("click_unknown", format!("{none}, and the provider names no customer by which one could be remembered"))
+        }
+        (Some(_), Some(memory)) if !is_same_customer(sale, memory) => Reason::new(
+            "click_of_another_customer",
+            format!("{none}; one is remembered for the provider's customer, but for another customerExternalId"),
+        ),
+        (Some(_), Some(Identity { click_id: Some(_), .. })) => {
+            Reason::new("click_too_late", format!("{none}; the one that is remembered came after the purchase"))
+        }
+        (Some(_), Some(_) | None) => {
+            Reason::new("click_unknown", format!("{none}, and none is remembered for the provider's customer"))
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `salebridge explain`: what would come of a request, offline.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::print::Printer;
+use super::{Answer, Failure};
+use crate::app::{load, packs};
+use crate::domain::{Clock as _, SystemClock};
+use crate::explain::{Outcome, Verdict, request};
+use crate::pack::{Case, Source};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A configured source, whose secrets are used where the file brings none
+    #[arg(value_name = "SOURCE", required_unless_present = "pack")]
+    source: Option<String>,
+    /// The request, as a case file (format: providers/README.md)
+    #[arg(value_name = "FILE.http")]
+    file: Option<PathBuf>,
+    /// Use a pack and the file's own secrets; needs no configuration
+    #[arg(long, value_name = "NAME")]
+    pack: Option<String>,
+}
+
+pub(super) fn run(arguments: &Arguments, config: &Path, printer: &Printer) -> Answer {
+    // With --pack the only positional argument is the file.
+    let (source_name, file) = match (&arguments.pack, &arguments.source, &arguments.file) {
+        (Some(_), Some(file), None) => (None, PathBuf::from(file)),
+        (None, Some(source), Some(file)) => (Some(source), file.clone()),
+        (Some(_), Some(_), Some(_)) => return Err(Failure::Usage("give either a source or --pack, not both".to_owned())),
+        (None, Some(_), None) | (_, None, _) => return Err(Failure::Usage("name the request's file".to_owned())),
+    };
+    let bytes = std::fs::read(&file).map_err(|error| Failure::Usage(format!("{}: cannot be read: {error}", file.display())))?;
+    let case = Case::parse(&bytes).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+    let source = match (source_name, &arguments.pack) {
+        (Some(name), _) => configured(name, config, &case)?,
+        (None, Some(name)) => of_pack(name, config, &case)?,
+        (None, None) => return Err(Failure::Usage("name a source or a pack".to_owned())),
+    };
+    let now = SystemClock.now();
+    let mut asked = case.request(&source.name, now);
+    asked.url = case.url.clone().or_else(|| source.url.clone());
+    let verdict = request(&source, &asked);
+    if printer.is_json() { printer.json(&verdict) } else { tell(&verdict, printer) }
+    if verdict.outcome == Outcome::Refused { Err(Failure::No("the request was refused".to_owned())) } else { Ok(()) }
+}
+
+fn tell(verdict: &Verdict, printer: &Printer) {
+    let name = format!("{:?}", verdict.outcome).to_lowercase();
+    let name = match verdict.outcome {
+        Outcome::Sale => printer.good(&name),
+        Outcome::Refused | Outcome::Parked => printer.bad(&name),
+        Outcome::Ignored => name,
+    };
+    match (&verdict.code, &verdict.reason) {
+        (Some(code), Some(reason)) => printer.line(format!("{name} ({code}): {reason}")),
+        (Some(_) | None, Some(_) | None) => printer.line(name),
+    }
+    for event in &verdict.events {
+        printer.line(format!("event      {}", if event.kind.is_empty() { "(unreadable)" } else { &event.kind }));
+        for (name, value) in event.sale.iter().flatten() {
+            printer.line(format!("  {name:<20} {value}"));
+        }
+        if !event.keys.is_empty() {
+            printer.line(format!("  {:<20} {}", "known by", event.keys.join(", ")));
+        }
+        if let Some(customer) = &event.customer {
+            printer.line(format!("  {:<20} {customer}", "provider's customer"));
+        }
+    }
+}
+
+fn of_pack(name: &str, config: &Path, case: &Case) -> Result<Source, Failure> {
+    let packs = packs(config)?;
+    let pack = packs.get(name).ok_or_else(|| Failure::Usage(format!("{name} is not a pack; `salebridge pack list` names them all")))?;
+    if case.secrets.is_empty() {
+        return Err(Failure::Usage("the file brings no secret (# secret: …), and --pack has none either".to_owned()));
+    }
+    Source::plain(pack, &case.secrets, case.url.clone()).map_err(Failure::Usage)
+}
+
+/// The configured source; the file's own secrets, where it brings some, take the place of the configured ones.
+fn configured(name: &str, config: &Path, case: &Case) -> Result<Source, Failure> {
+    let checked = load(config)?;
+    let source = checked.sources.get(name).ok_or_else(|| {
+        let known = checked.sources.keys().cloned().collect::<Vec<_>>().join(", ");
+        Failure::Usage(format!("{name} is not a configured source; there is {known}"))
+    })?;
+    source.with_secrets(&case.secrets).map_err(Failure::Usage)
+}

@@ -1,0 +1,188 @@
+//! `salebridge sales|requests|deliveries list|show`: what is in the store, for people and for programs.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::print::Printer;
+use super::{Answer, Failure, visit};
+use crate::store::{DeliveryView, EventView, RequestView, SaleView, Store as _};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the newest, one a line
+    List {
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show one with its whole story
+    Show {
+        /// Its number
+        id: i64,
+    },
+}
+
+pub(super) fn sales(command: &Command, config: &Path, printer: &Printer) -> Answer {
+    let store = visit(config)?;
+    match command {
+        Command::List { limit } => {
+            let sales = store.sales(*limit)?;
+            if printer.is_json() { printer.json(&sales) } else { sale_table(&sales, printer) }
+        }
+        Command::Show { id } => {
+            let sale = store.sale(*id)?.ok_or_else(|| Failure::No(format!("there is no sale {id}")))?;
+            if printer.is_json() { printer.json(&sale) } else { show_sale(&sale, printer) }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn requests(command: &Command, config: &Path, printer: &Printer) -> Answer {
+    let store = visit(config)?;
+    match command {
+        Command::List { limit } => {
+            let requests = store.requests(*limit)?;
+            if printer.is_json() { printer.json(&requests) } else { request_table(&requests, printer) }
+        }
+        Command::Show { id } => {
+            let (view, request) = store.request(*id)?.ok_or_else(|| Failure::No(format!("there is no request {id}")))?;
+            let headers: Vec<(&str, &str)> = request.headers.iter().collect();
+            let text = std::str::from_utf8(&request.body).ok();
+            if printer.is_json() {
+                let mut shown = serde_json::to_value(&view).expect("our own views are JSON");
+                shown["headers"] = json!(headers);
+                match text {
+                    Some(text) => shown["body"] = text.into(),
+                    None => shown["body_base64"] = STANDARD.encode(&request.body).into(),
+                }
+                printer.json(&shown);
+                return Ok(());
+            }
+            printer.line(format!("request   {} of {}, received {}, {} bytes", view.id, view.source, view.received_at, view.body_bytes));
+            show_events(&view.events, printer);
+            headers.iter().for_each(|(name, value)| printer.line(format!("{}: {value}", printer.quiet(name))));
+            printer.line("");
+            printer.line(text.unwrap_or("(not text; --json shows it in base64)"));
+        }
+    }
+    Ok(())
+}
+
+/// The ledger as a table.
+pub(super) fn sale_table(sales: &[SaleView], printer: &Printer) {
+    let text = |sale: &SaleView, name: &str| match sale.event.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => "-".to_owned(),
+    };
+    let rows = sales.iter().map(|sale| {
+        vec![
+            sale.id.to_string(),
+            sale.source.clone(),
+            text(sale, "event"),
+            text(sale, "amount"),
+            text(sale, "currency"),
+            text(sale, "customerExternalId"),
+            text(sale, "clickId"),
+            text(sale, "invoiceId"),
+            standing(sale),
+        ]
+    });
+    printer.table(&["SALE", "SOURCE", "EVENT", "AMOUNT", "CUR", "CUSTOMER", "CLICK", "INVOICE", "STANDS"], rows);
+}
+
+/// Deliveries as a table.
+pub(super) fn delivery_table(deliveries: &[DeliveryView], printer: &Printer) {
+    let rows = deliveries.iter().map(|delivery| {
+        vec![
+            delivery.id.to_string(),
+            delivery.sale.to_string(),
+            delivery.upstream.clone(),
+            delivery.invoice_id.clone().unwrap_or_default(),
+            delivery.state.as_str().to_owned(),
+            delivery.attempts.to_string(),
+            delivery.due_at.clone(),
+            delivery.last_reason.clone().unwrap_or_default(),
+        ]
+    });
+    printer.table(&["DELIVERY", "SALE", "UPSTREAM", "INVOICE", "STATE", "TRIES", "DUE", "LAST"], rows);
+}
+
+/// One delivery with its attempts.
+pub(super) fn show_delivery(delivery: &DeliveryView, printer: &Printer) {
+    printer.line(format!("delivery  {} of sale {} to {}", delivery.id, delivery.sale, delivery.upstream));
+    printer.line(format!("state     {}, {} tries, due {}", delivery.state.as_str(), delivery.attempts, delivery.due_at));
+    for attempt in &delivery.history {
+        let status = attempt.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+        printer.line(format!("attempt {} at {} ({} ms): {status}, {}: {}", attempt.number, attempt.started_at, attempt.duration_ms, attempt.outcome, attempt.reason));
+        printer.line(attempt.request.lines().map(|line| format!("  > {line}\n")).collect::<String>().trim_end());
+        printer.line(attempt.answer.lines().map(|line| format!("  < {line}\n")).collect::<String>().trim_end());
+    }
+}
+
+fn show_sale(sale: &SaleView, printer: &Printer) {
+    printer.line(format!("sale      {} of {} ({}), counted {}", sale.id, sale.source, sale.mode, sale.counted_at));
+    printer.line(format!("stands    {}", standing(sale)));
+    if let Some(reason) = &sale.reason {
+        printer.line(format!("          {reason}"));
+    }
+    for (name, value) in &sale.event {
+        let origin = &sale.trail[name];
+        let from = match (origin["from"].as_str(), origin["path"].as_str()) {
+            (Some("request"), Some(path)) => format!("request {} at {path}", origin["request"]),
+            (Some("memory"), _) => format!("remembered from request {}", origin["request"]),
+            (_, _) => String::new(),
+        };
+        printer.line(format!("  {name:<20} {value}  {}", printer.quiet(&from)));
+    }
+    printer.line(format!("known by  {}", sale.keys.join(", ")));
+    for other in &sale.possible_double_counts {
+        printer.line(printer.bad(&format!("possible double count: sale {other} was sent as well and turned out to be the same purchase")));
+    }
+    show_events(&sale.events, printer);
+    for delivery in &sale.deliveries {
+        let reason = delivery.last_reason.as_deref().unwrap_or("not tried yet");
+        printer.line(format!("delivery  {} to {}: {}, {} tries: {reason}", delivery.id, delivery.upstream, delivery.state.as_str(), delivery.attempts));
+    }
+}
+
+fn show_events(events: &[EventView], printer: &Printer) {
+    for event in events {
+        let kind = if event.kind.is_empty() { "(unreadable)" } else { &event.kind };
+        let sale = event.sale.map(|sale| format!(" sale {sale}")).unwrap_or_default();
+        let reason = event.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        printer.line(format!("event     {kind} in request {}, {}{sale}{reason}", event.request, event.outcome));
+    }
+}
+
+fn request_table(requests: &[RequestView], printer: &Printer) {
+    let rows = requests.iter().map(|request| {
+        let first = request.events.first();
+        vec![
+            request.id.to_string(),
+            request.source.clone(),
+            request.received_at.clone(),
+            first.map(|event| event.kind.clone()).unwrap_or_default(),
+            request.outcome.clone(),
+            first.and_then(|event| event.sale).map(|sale| sale.to_string()).unwrap_or_default(),
+            first.and_then(|event| event.reason.clone()).unwrap_or_default(),
+        ]
+    });
+    printer.table(&["REQUEST", "SOURCE", "RECEIVED", "TYPE", "OUTCOME", "SALE", "REASON"], rows);
+}
+
+/// Where a sale stands, in few words: its own state, or that of its deliveries once it was handed on.
+fn standing(sale: &SaleView) -> String {
+    if sale.state != "ready" {
+        return match &sale.code {
+            Some(code) => format!("{}: {code}", sale.state),
+            None => sale.state.clone(),
+        };
+    }
+    let states: Vec<String> = sale.deliveries.iter().map(|delivery| format!("{} {}", delivery.upstream, delivery.state.as_str())).collect();
+    if states.is_empty() { "counted, no upstream".to_owned() } else { states.join(", ") }
+}

@@ -1,0 +1,138 @@
+//! The command line: what is asked, and how the answers look. The work is done elsewhere.
+
+mod check;
+mod demo;
+mod explain;
+mod listing;
+mod pack;
+mod print;
+mod retry;
+mod send;
+mod serve;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::store_path;
+use crate::domain::Faults;
+use crate::store::{Access, Sqlite};
+
+/// Turns signed payment webhooks into sales, counted once and forwarded until accepted.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, propagate_version = true)]
+pub struct Arguments {
+    /// The configuration file
+    #[arg(long, global = true, default_value = "config.toml", env = "SALEBRIDGE_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+    /// Answer with JSON, for programs
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the bridge
+    Serve,
+    /// See it work: bridge, stand-in upstream and signed sample webhooks, without any configuration
+    Demo(demo::Arguments),
+    /// Check the configuration, its packs and its secrets; report every fault
+    Check,
+    /// Sign a case as its provider would and send it to the running bridge
+    Send(send::Arguments),
+    /// Say what would come of a request, offline: which part disagrees, or which sale it is
+    Explain(explain::Arguments),
+    /// The providers that are known, and whether their packs keep their promises
+    #[command(subcommand)]
+    Pack(pack::Command),
+    /// The ledger: each sale with where its fields came from, or why they are missing
+    #[command(subcommand)]
+    Sales(listing::Command),
+    /// The inbox: each verified request, and what became of it
+    #[command(subcommand)]
+    Requests(listing::Command),
+    /// The queues: each sale event on its way to each upstream
+    #[command(subcommand)]
+    Deliveries(retry::Command),
+}
+
+/// Why a command did not end well.
+#[derive(Debug)]
+enum Failure {
+    /// The answer is no. Exit code 1.
+    No(String),
+    /// Wrong usage or configuration. Exit code 2.
+    Usage(String),
+}
+
+/// What a command may end with.
+type Answer = Result<(), Failure>;
+
+/// Runs a command and answers with its exit code: 0 done, 1 the answer is no, 2 wrong usage or configuration.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let printer = print::Printer::new(arguments.json);
+    let answer = match arguments.command {
+        Command::Serve => serve::run(&arguments.config, &printer),
+        Command::Demo(demo) => demo::run(&demo, &printer),
+        Command::Check => check::run(&arguments.config, &printer),
+        Command::Send(send) => send::run(&send, &arguments.config, &printer),
+        Command::Sales(command) => listing::sales(&command, &arguments.config, &printer),
+        Command::Requests(command) => listing::requests(&command, &arguments.config, &printer),
+        Command::Deliveries(command) => retry::run(&command, &arguments.config, &printer),
+        Command::Explain(explain) => explain::run(&explain, &arguments.config, &printer),
+        Command::Pack(command) => pack::run(&command, &arguments.config, &printer),
+    };
+    match answer {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::No(text)) => {
+            printer.complain(&text);
+            ExitCode::from(1)
+        }
+        Err(Failure::Usage(text)) => {
+            printer.complain(&text);
+            ExitCode::from(2)
+        }
+    }
+}
+
+impl From<Faults> for Failure {
+    fn from(faults: Faults) -> Self {
+        Self::Usage(faults.to_string())
+    }
+}
+
+impl From<crate::store::Error> for Failure {
+    fn from(error: crate::store::Error) -> Self {
+        match error {
+            crate::store::Error::Unusable(text) => Self::Usage(text),
+            error @ (crate::store::Error::Busy
+            | crate::store::Error::Unavailable(_)
+            | crate::store::Error::Conflict
+            | crate::store::Error::Damaged(_)) => Self::No(error.to_string()),
+        }
+    }
+}
+
+/// Opens the store of a configuration to look at it, beside a server that may be running.
+fn visit(config: &Path) -> Result<Sqlite, Failure> {
+    Ok(Sqlite::open(&store_path(config)?, Access::Visit, 16)?)
+}
+
+/// A runtime for a command that is short-lived.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::No(format!("cannot start: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,46 @@
+//! `salebridge serve`: runs the bridge until it is told to stop.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::print::Printer;
+use super::{Answer, Failure, check};
+use crate::app::{Bridge, load};
+use crate::domain::SystemClock;
+
+pub(super) fn run(config: &Path, printer: &Printer) -> Answer {
+    let checked = load(config)?;
+    start_log();
+    check::summary(&checked, printer);
+    actix_web::rt::System::new().block_on(async {
+        let bridge = Bridge::start(checked, Arc::new(SystemClock)).await.map_err(|error| Failure::No(error.to_string()))?;
+        for address in &bridge.addresses {
+            tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the bridge takes webhooks");
+        }
+        until_stopped().await.map_err(|error| Failure::No(format!("signals cannot be heard: {error}")))?;
+        tracing::info!("stopping: what was accepted is answered first");
+        bridge.stop().await;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+/// Logs to standard error; `SALEBRIDGE_LOG` says how much (`debug`, `salebridge::forward=debug`), by default `info`.
+fn start_log() {
+    let filter = EnvFilter::try_from_env("SALEBRIDGE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // An error says that a subscriber is there already.
+    drop(tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init());
+}
+
+/// Waits for SIGTERM or SIGINT (Ctrl-C).
+pub(super) async fn until_stopped() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
+}

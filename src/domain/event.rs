@@ -1,0 +1,165 @@
+//! What a provider said, in our words: one event of a verified request, mapped.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::Timestamp;
+use super::money::Money;
+use super::sale_event::EventName;
+use super::RequestId;
+
+/// Whether real money moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Real money, or a provider that has no test flag.
+    Live,
+    /// The provider's sandbox.
+    Test,
+}
+
+/// Where keys and identities are shared: one account of a provider, in one mode. Live and test never meet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Scope {
+    /// The account, by default the source's name.
+    pub account: Arc<str>,
+    /// Live or test.
+    pub mode: Mode,
+}
+
+/// A provider's id for something that belongs to a sale.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Key {
+    /// What the id names, by the pack: `invoice`, `payment`, `order`, `session`.
+    pub kind: Arc<str>,
+    /// The id itself.
+    pub value: String,
+    /// True where the key identifies one sale; false where it only groups several.
+    pub identifies: bool,
+    /// Position in the pack's list, 0 being the strongest; the strongest key becomes the invoice id.
+    pub strength: u8,
+    /// Put before the value in the invoice id, so that ids of two sources or kinds stay apart; may be empty.
+    pub prefix: Arc<str>,
+}
+
+/// A value with the place where it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The value.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// The place a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A path inside a stored request.
+    Request {
+        /// The request.
+        request: RequestId,
+        /// The path (RFC 9535) or header.
+        path: Arc<str>,
+    },
+    /// The identity that was learned about the provider's customer.
+    Memory {
+        /// The request that taught it.
+        request: RequestId,
+    },
+}
+
+/// Why something is not a sale, or not yet: a stable code and a sentence for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// A short stable code, such as `zero_amount`.
+    pub code: Arc<str>,
+    /// The sentence.
+    pub text: Arc<str>,
+}
+
+/// What an event says about money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meaning {
+    /// Money arrived.
+    Sale(Claim),
+    /// Genuine, but no sale; it may still teach an identity or complete a sale.
+    Ignored(Reason),
+    /// Genuine, but it cannot be mapped; kept until somebody mends it.
+    Parked(Reason),
+}
+
+/// An event's claim that money arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The canonical name.
+    pub event: EventName,
+    /// Among events of one sale the highest rank gives name, amount and time, in whichever order they arrive.
+    pub rank: u8,
+    /// How much, exactly.
+    pub money: Money,
+    /// True where the payment repeats an earlier purchase, so that memory may answer at once.
+    pub renewal: bool,
+    /// The provider's event types that may still bring the customer or the click.
+    pub awaits: Vec<Arc<str>>,
+}
+
+/// One provider event, mapped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The request that held it.
+    pub request: RequestId,
+    /// Its place in the request, from 0.
+    pub position: u16,
+    /// The source it came to.
+    pub source: Arc<str>,
+    /// Where its keys and its customer live.
+    pub scope: Scope,
+    /// The provider's event id, where it lies in signed data.
+    pub provider_id: Option<String>,
+    /// The provider's event type; empty where the body could not be read.
+    pub kind: String,
+    /// When it happened by the provider's word, else when it was received.
+    pub at: Timestamp,
+    /// False where the source does not take this mode; then it teaches nothing and counts nothing.
+    pub accepted: bool,
+    /// The provider's id of its customer.
+    pub customer: Option<String>,
+    /// The team's own id of the customer.
+    pub customer_external_id: Option<Found>,
+    /// The click that led to the purchase.
+    pub click_id: Option<Found>,
+    /// The customer's e-mail address.
+    pub email: Option<Found>,
+    /// The customer's name.
+    pub name: Option<Found>,
+    /// The ids that tie it to a sale.
+    pub keys: Vec<Key>,
+    /// What it says about money.
+    pub meaning: Meaning,
+}
+
+impl Mode {
+    /// `live` or `test`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl Origin {
+    /// The request that told the value.
+    pub fn request(&self) -> RequestId {
+        let (Self::Request { request, .. } | Self::Memory { request }) = self;
+        *request
+    }
+}
+
+impl Reason {
+    /// A reason of this code and sentence.
+    pub fn new(code: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
+        Self { code: code.into(), text: text.into() }
+    }
+}

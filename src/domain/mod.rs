@@ -1,0 +1,30 @@
+//! The words of the project as types: money, time, secrets, requests, provider events, sales.
+//!
+//! Nothing here does I/O, and nothing here imports another module of ours.
+
+mod clock;
+mod delivery;
+mod event;
+mod fault;
+mod money;
+mod request;
+mod sale;
+mod sale_event;
+mod secret;
+
+pub use clock::{Clock, FixedClock, SystemClock, Timestamp, from_millis};
+pub use delivery::{AttemptOutcome, DeliveryState};
+pub use event::{Claim, Event, Found, Key, Meaning, Mode, Origin, Reason, Scope};
+pub use fault::{Fault, Faults};
+pub use money::{AmountError, Currency, Money, decimal_to_minor};
+pub use request::{Headers, Request};
+pub use sale::{Identity, Sale, SaleState, invoice_id_of};
+pub use sale_event::{EventName, SaleEvent, invoice_id};
+pub use secret::Secret;
+
+/// The inbox number of a stored request; ascending in the order of storage, from 1.
+pub type RequestId = i64;
+/// The number of a sale in the ledger; ascending, from 1.
+pub type SaleId = i64;
+/// The number of a delivery; ascending, from 1.
+pub type DeliveryId = i64;

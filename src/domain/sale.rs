@@ -1,0 +1,112 @@
+//! A sale as the ledger keeps it, and what is remembered about a provider's customer.
+
+use std::sync::Arc;
+
+use super::clock::Timestamp;
+use super::event::{Found, Key, Reason, Scope};
+use super::money::Money;
+use super::sale_event::{EventName, SaleEvent, invoice_id};
+use super::{RequestId, SaleId};
+
+/// Where a sale stands on its way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SaleState {
+    /// Held until this instant for an event that may bring its customer or its click.
+    Waiting(Timestamp),
+    /// Handed to the upstreams' queues.
+    Ready,
+    /// It cannot be sent as it is; tried again when something new arrives.
+    Parked(Reason),
+    /// Found to be the same purchase as another sale before either was sent.
+    Merged(SaleId),
+}
+
+/// One purchase, counted once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sale {
+    /// Its number.
+    pub id: SaleId,
+    /// The source whose event made it.
+    pub source: Arc<str>,
+    /// Where its keys live.
+    pub scope: Scope,
+    /// The canonical name.
+    pub event: EventName,
+    /// The rank of the event that gave name, amount and time.
+    pub rank: u8,
+    /// How much, exactly.
+    pub money: Money,
+    /// When, by the provider's word.
+    pub at: Timestamp,
+    /// The provider's id of its customer.
+    pub customer: Option<String>,
+    /// The team's own id of the customer.
+    pub customer_external_id: Option<Found>,
+    /// The click that led to it.
+    pub click_id: Option<Found>,
+    /// The customer's e-mail address.
+    pub email: Option<Found>,
+    /// The customer's name.
+    pub name: Option<Found>,
+    /// Every id by which it may be found, and those that only group it with others.
+    pub keys: Vec<Key>,
+    /// True where it repeats an earlier purchase.
+    pub renewal: bool,
+    /// The provider's event types that may still bring something.
+    pub awaits: Vec<Arc<str>>,
+    /// The provider's event types seen for this sale.
+    pub seen: Vec<Arc<str>>,
+    /// Where it stands.
+    pub state: SaleState,
+    /// Why there is no click, once that is settled.
+    pub without_click: Option<Reason>,
+    /// The request that made it.
+    pub request: RequestId,
+    /// When the bridge counted it.
+    pub counted_at: Timestamp,
+    /// True once it was handed to a sender: from then on it does not change.
+    pub frozen: bool,
+    /// Raised by each change; a change based on an older revision is refused by the store.
+    pub revision: i64,
+}
+
+/// What was learned about a provider's customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The team's own id of the customer.
+    pub customer_external_id: Option<Found>,
+    /// The latest click, and when the provider said so.
+    pub click_id: Option<(Found, Timestamp)>,
+    /// The first event that spoke of the customer.
+    pub first_seen: Timestamp,
+    /// The latest one.
+    pub last_seen: Timestamp,
+}
+
+/// The invoice id that these keys give: the strongest one that identifies.
+pub fn invoice_id_of(keys: &[Key]) -> Option<String> {
+    let strongest = keys.iter().filter(|key| key.identifies).min_by_key(|key| key.strength)?;
+    Some(invoice_id(&strongest.prefix, &strongest.value))
+}
+
+impl Sale {
+    /// The strongest identifying key as an invoice id; `None` for a sale without any key.
+    pub fn invoice_id(&self) -> Option<String> {
+        invoice_id_of(&self.keys)
+    }
+
+    /// The canonical form, as an upstream's template renders it.
+    pub fn to_event(&self) -> SaleEvent {
+        let value = |found: &Option<Found>| found.as_ref().map(|found| found.value.clone());
+        SaleEvent {
+            event: self.event,
+            customer_external_id: value(&self.customer_external_id),
+            money: self.money,
+            click_id: value(&self.click_id),
+            invoice_id: self.invoice_id(),
+            timestamp: self.at,
+            email: value(&self.email),
+            name: value(&self.name),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What would come of this request? Verifies and maps offline, for `explain`, `pack test` and the demo.
+
+mod trial;
+
+pub use trial::{CaseReport, PackReport, test_pack};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::domain::{Event, Found, Meaning, Request, SaleEvent, invoice_id_of};
+use crate::map::RequestView;
+use crate::pack::Source;
+
+/// What becomes of an event or a request; the strongest is last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Not believed.
+    Refused,
+    /// Genuine, but no sale.
+    Ignored,
+    /// Genuine, but it cannot be mapped.
+    Parked,
+    /// Money arrived.
+    Sale,
+}
+
+/// What would come of a request.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verdict {
+    /// The strongest outcome of its events.
+    pub outcome: Outcome,
+    /// The stable code of that outcome, where it is not a sale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The sentence for the operator, where it is not a sale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Each event.
+    pub events: Vec<EventVerdict>,
+}
+
+/// What would come of one event.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventVerdict {
+    /// What becomes of it.
+    pub outcome: Outcome,
+    /// The provider's event type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The stable code, where it is not a sale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The sentence, where it is not a sale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The sale event, as mapped, before attribution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sale: Option<Map<String, Value>>,
+    /// The ids by which the sale is known, as `kind:value`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// The provider's id of its customer, under which the click is remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+}
+
+/// Verifies and maps a request as this source would.
+pub fn request(source: &Source, request: &Request) -> Verdict {
+    if let Err(refusal) = source.pack.scheme.judge(&source.keys, request) {
+        return Verdict {
+            outcome: Outcome::Refused,
+            code: Some(refusal.code().to_owned()),
+            reason: Some(refusal.to_string()),
+            events: Vec::new(),
+        };
+    }
+    let events: Vec<EventVerdict> =
+        source.mapping.map(RequestView { id: 0, request }).iter().map(event).collect();
+    let strongest = events.iter().max_by_key(|event| event.outcome).expect("a mapping always gives an event");
+    Verdict { outcome: strongest.outcome, code: strongest.code.clone(), reason: strongest.reason.clone(), events }
+}
+
+fn event(event: &Event) -> EventVerdict {
+    let (outcome, reason, sale) = match &event.meaning {
+        Meaning::Sale(claim) => {
+            let value = |found: &Option<Found>| found.as_ref().map(|found| found.value.clone());
+            let sale = SaleEvent {
+                event: claim.event,
+                customer_external_id: value(&event.customer_external_id),
+                money: claim.money,
+                click_id: value(&event.click_id),
+                invoice_id: invoice_id_of(&event.keys),
+                timestamp: event.at,
+                email: value(&event.email),
+                name: value(&event.name),
+            };
+            (Outcome::Sale, None, Some(sale.to_json()))
+        }
+        Meaning::Ignored(reason) => (Outcome::Ignored, Some(reason), None),
+        Meaning::Parked(reason) => (Outcome::Parked, Some(reason), None),
+    };
+    EventVerdict {
+        outcome,
+        kind: event.kind.clone(),
+        code: reason.map(|reason| reason.code.to_string()),
+        reason: reason.map(|reason| reason.text.to_string()),
+        sale,
+        keys: event.keys.iter().map(|key| format!("{}:{}", key.kind, key.value)).collect(),
+        customer: event.customer.clone(),
+    }
+}

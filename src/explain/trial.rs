@@ -1,0 +1,153 @@
+//! Runs a pack's cases: each request through verification and mapping, several in a row through a ledger of their own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Outcome, Verdict};
+use crate::attribute::Rules;
+use crate::domain::{Timestamp, decimal_to_minor};
+use crate::pack::{Expected, Pack, Scenario, Source, scenarios};
+use crate::pipeline::Pipeline;
+use crate::store::{Access, Sqlite, Store as _};
+
+/// How the cases of a pack went.
+#[derive(Debug, Clone, Serialize)]
+pub struct PackReport {
+    /// The pack.
+    pub pack: String,
+    /// True where every case passed and nothing is missing.
+    pub passed: bool,
+    /// Each case.
+    pub cases: Vec<CaseReport>,
+    /// Files that make no sense, and kinds of cases that are missing.
+    pub faults: Vec<String>,
+}
+
+/// How one case went.
+#[derive(Debug, Clone, Serialize)]
+pub struct CaseReport {
+    /// The stem of its files.
+    pub name: String,
+    /// Whether what came of it is what must come of it.
+    pub passed: bool,
+    /// What differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<String>,
+}
+
+/// Runs every case of a pack. `now` is the clock of cases that do not set theirs.
+pub async fn test_pack(pack: &Arc<Pack>, now: Timestamp) -> PackReport {
+    let (scenarios, mut faults) = scenarios(&pack.folder);
+    let has = |wanted: fn(&Expected) -> bool| scenarios.iter().any(|scenario| wanted(&scenario.expected));
+    let kinds: [(&str, fn(&Expected) -> bool); 3] = [
+        ("accepted", |expected| matches!(expected, Expected::Sales(_))),
+        ("ignored", |expected| matches!(expected, Expected::Ignored(_))),
+        ("refused", |expected| matches!(expected, Expected::Refused(_))),
+    ];
+    for (kind, wanted) in kinds {
+        if !has(wanted) {
+            faults.push(format!("there is no {kind} case; every pack has all of accepted, ignored and refused"));
+        }
+    }
+    if pack.folder.text("README.md").is_none() {
+        faults.push("README.md is missing: it says what to switch on in the provider's dashboard".to_owned());
+    }
+    let mut cases = Vec::new();
+    for scenario in &scenarios {
+        let difference = run(pack, scenario, now).await.err();
+        cases.push(CaseReport { name: scenario.name.clone(), passed: difference.is_none(), difference });
+    }
+    let passed = faults.is_empty() && cases.iter().all(|case| case.passed);
+    PackReport { pack: pack.name().to_owned(), passed, cases, faults }
+}
+
+async fn run(pack: &Arc<Pack>, scenario: &Scenario, now: Timestamp) -> Result<(), String> {
+    if let Expected::Ledger(wanted) = &scenario.expected {
+        return same_sales(&ledger(pack, scenario, now).await?, wanted);
+    }
+    let (_, case) = &scenario.requests[0];
+    let source = Source::plain(pack, &case.secrets, case.url.clone())?;
+    let verdict = super::request(&source, &case.request(pack.name(), now));
+    match &scenario.expected {
+        Expected::Sales(wanted) => {
+            let sales: Vec<_> = verdict.events.iter().filter_map(|event| event.sale.clone()).collect();
+            if verdict.outcome == Outcome::Sale { same_sales(&sales, wanted) } else { Err(differs("a sale", &verdict)) }
+        }
+        Expected::Ignored(reason) => same_reason(Outcome::Ignored, reason, &verdict),
+        Expected::Parked(reason) => same_reason(Outcome::Parked, reason, &verdict),
+        Expected::Refused(code) => same_reason(Outcome::Refused, code, &verdict),
+        Expected::Ledger(_) => Ok(()),
+    }
+}
+
+/// The sales that a ledger ends with after these requests, when all waiting is over.
+async fn ledger(pack: &Arc<Pack>, scenario: &Scenario, now: Timestamp) -> Result<Vec<Map<String, Value>>, String> {
+    let words = |error: &dyn std::fmt::Display| format!("the trial's own ledger failed: {error}");
+    let folder = tempfile::tempdir().map_err(|error| words(&error))?;
+    let store = Sqlite::open(&folder.path().join("trial.db"), Access::Scratch, 16).map_err(|error| words(&error))?;
+    let store = Arc::new(store);
+    let rules = Rules { waiting_room: Duration::from_secs(60), upstreams: Vec::new() };
+    let mut last = now;
+    for (file, case) in &scenario.requests {
+        let source = Arc::new(Source::plain(pack, &case.secrets, case.url.clone())?);
+        let sources = HashMap::from([(pack.name().to_owned(), Arc::clone(&source))]);
+        let pipeline = Pipeline::new(Arc::clone(&store) as _, Arc::new(sources), rules.clone());
+        last = case.at.unwrap_or(now);
+        pipeline.step(last).await.map_err(|error| words(&error))?;
+        let request = case.request(pack.name(), now);
+        let fingerprint = source.fingerprint(&request);
+        let verified = pack.scheme.verify(&source.keys, request).map_err(|refusal| format!("{file} was refused: {refusal}"))?;
+        store.append(verified, Some(fingerprint)).await.map_err(|error| words(&error))?;
+        pipeline.step(last).await.map_err(|error| words(&error))?;
+    }
+    let pipeline = Pipeline::new(Arc::clone(&store) as _, Arc::default(), rules.clone());
+    pipeline.step(last + rules.waiting_room).await.map_err(|error| words(&error))?;
+    let mut sales = store.sales(10_000).map_err(|error| words(&error))?;
+    sales.retain(|sale| sale.merged_into.is_none());
+    sales.reverse();
+    Ok(sales.into_iter().map(|sale| sale.event).collect())
+}
+
+fn same_sales(sales: &[Map<String, Value>], wanted: &[Value]) -> Result<(), String> {
+    if sales.len() != wanted.len() {
+        let found = serde_json::to_string(sales).unwrap_or_default();
+        return Err(format!("{} sale(s) expected, {} found: {found}", wanted.len(), sales.len()));
+    }
+    for (sale, wanted) in sales.iter().zip(wanted) {
+        let Value::Object(wanted) = wanted else { return Err("what must come is not a JSON object".to_owned()) };
+        let names = wanted.keys().chain(sale.keys().filter(|name| !wanted.contains_key(*name)));
+        for name in names {
+            if !is_same(name, sale.get(name), wanted.get(name)) {
+                let show = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+                return Err(format!("{name}: {} expected, {} found", show(wanted.get(name)), show(sale.get(name))));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Amounts are the same where they are equal as decimals, times where they are the same second.
+fn is_same(name: &str, one: Option<&Value>, other: Option<&Value>) -> bool {
+    let amount = |value: Option<&Value>| decimal_to_minor(&value?.as_number()?.to_string(), 9).ok();
+    let second = |value: Option<&Value>| Some(value?.as_str()?.parse::<Timestamp>().ok()?.as_second());
+    match name {
+        "amount" => amount(one).is_some() && amount(one) == amount(other),
+        "timestamp" => second(one).is_some() && second(one) == second(other),
+        _ => one == other,
+    }
+}
+
+fn same_reason(outcome: Outcome, wanted: &str, verdict: &Verdict) -> Result<(), String> {
+    let is_named = [&verdict.code, &verdict.reason].into_iter().any(|found| found.as_deref() == Some(wanted));
+    if verdict.outcome == outcome && is_named { Ok(()) } else { Err(differs(&format!("{outcome:?} ({wanted})").to_lowercase(), verdict)) }
+}
+
+fn differs(wanted: &str, verdict: &Verdict) -> String {
+    let show = |text: &Option<String>| text.clone().unwrap_or_default();
+    let found = format!("{:?}", verdict.outcome).to_lowercase();
+    format!("{wanted} expected, {found} found: {} {}", show(&verdict.code), show(&verdict.reason)).trim_end().to_owned()
+}

@@ -1,0 +1,23 @@
+//! Sends sale events to upstreams until they are accepted. The only module that calls out.
+//!
+//! A template says how an upstream is spoken to and how its answers are judged; an [`Upstream`] is one configured use of it;
+//! a [`Sender`] works through its queue.
+
+mod client;
+mod judge;
+mod limiter;
+mod render;
+mod schedule;
+mod sender;
+mod template;
+mod upstream;
+
+pub use client::post;
+pub use judge::{Answer, Judgement};
+pub use limiter::Limiter;
+pub use schedule::{Next, Schedule, retry_after};
+pub use sender::{Report, Sender};
+pub use template::{Template, Templates};
+pub use upstream::{AmountUnit, TimestampPolicy, Upstream, UpstreamConfig};
+
+pub use render::RenderError;

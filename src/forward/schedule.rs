@@ -1,0 +1,164 @@
+//! When a delivery that did not succeed is tried again, and when a person must look.
+
+use std::time::Duration;
+
+use crate::domain::{AttemptOutcome, DeliveryState, Timestamp};
+
+/// The schedule of retries.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    /// The bound of the first delay; it doubles with each attempt.
+    pub first_delay: Duration,
+    /// No delay is longer.
+    pub longest_delay: Duration,
+    /// After this a delivery is a dead letter.
+    pub give_up_after: Duration,
+    /// `retry_limited`: a dead letter after so many attempts.
+    pub limited_attempts: u32,
+    /// `retry_limited`: the bound of the first delay.
+    pub limited_first_delay: Duration,
+    /// What an upstream asks for by `Retry-After` is believed up to this.
+    pub retry_after_cap: Duration,
+    /// A paused upstream is tried again by a single delivery so often.
+    pub pause: Duration,
+}
+
+/// Where a delivery stands after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    /// Its state.
+    pub state: DeliveryState,
+    /// When it is due, where it is.
+    pub due_at: Timestamp,
+    /// False where the attempt is not counted against it.
+    pub counts: bool,
+}
+
+impl Default for Schedule {
+    /// Full jitter between nothing and a bound that doubles from 10 s to 4 h, for four days.
+    fn default() -> Self {
+        Self {
+            first_delay: Duration::from_secs(10),
+            longest_delay: Duration::from_secs(4 * 60 * 60),
+            give_up_after: Duration::from_secs(4 * 24 * 60 * 60),
+            limited_attempts: 6,
+            limited_first_delay: Duration::from_secs(2 * 60),
+            retry_after_cap: Duration::from_secs(15 * 60),
+            pause: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+impl Schedule {
+    /// Where a delivery stands after an attempt that came to `outcome` at `now`. `attempts` counts this one as well,
+    /// `created_at` is when the delivery was made, `random` is any number, `asked` what the upstream asked to wait.
+    pub fn next(
+        &self,
+        outcome: AttemptOutcome,
+        attempts: u32,
+        created_at: Timestamp,
+        now: Timestamp,
+        asked: Option<Duration>,
+        random: u64,
+    ) -> Next {
+        let done = |state| Next { state, due_at: now, counts: true };
+        let after = |delay: Duration| Next { state: DeliveryState::Due, due_at: now + delay, counts: true };
+        match outcome {
+            AttemptOutcome::Delivered => done(DeliveryState::Delivered),
+            AttemptOutcome::Duplicate => done(DeliveryState::Duplicate),
+            AttemptOutcome::Unattributed => done(DeliveryState::Unattributed),
+            AttemptOutcome::Rejected => done(DeliveryState::Dead),
+            AttemptOutcome::Paused => Next { state: DeliveryState::Due, due_at: now, counts: false },
+            AttemptOutcome::RetryLimited if attempts >= self.limited_attempts => done(DeliveryState::Dead),
+            AttemptOutcome::RetryLimited => after(asked.unwrap_or_else(|| self.jittered(self.limited_first_delay, attempts, random))),
+            AttemptOutcome::Retry if now >= created_at + self.give_up_after => done(DeliveryState::Dead),
+            AttemptOutcome::Retry => after(asked.unwrap_or_else(|| self.jittered(self.first_delay, attempts, random))),
+        }
+    }
+
+    /// What an upstream asked to wait, believed up to the cap.
+    pub fn asked(&self, retry_after: Option<&str>, now: Timestamp) -> Option<Duration> {
+        Some(self::retry_after(retry_after?, now)?.min(self.retry_after_cap))
+    }
+
+    /// Anything between one second and the bound, which doubles with each attempt: a crowd that failed together does not come
+    /// back together.
+    fn jittered(&self, first: Duration, attempts: u32, random: u64) -> Duration {
+        let doubled = first.saturating_mul(1_u32.checked_shl(attempts.saturating_sub(1).min(20)).unwrap_or(u32::MAX));
+        let bound = u64::try_from(doubled.min(self.longest_delay).as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis((random % bound.max(1)).max(1_000))
+    }
+}
+
+/// Reads `Retry-After` (RFC 9110, section 10.2.3) in seconds or as a date, and in the forms that vendors send against it:
+/// seconds or milliseconds since 1970.
+pub fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
+    let text = text.trim();
+    if let Ok(number) = text.parse::<i64>() {
+        return match number {
+            ..0 => None,
+            0..1_000_000_000 => Some(Duration::from_secs(number.unsigned_abs())),
+            1_000_000_000..1_000_000_000_000 => Timestamp::from_second(number).ok().map(until),
+            1_000_000_000_000.. => Timestamp::from_millisecond(number).ok().map(until),
+        };
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Timestamp::try_from(date).ok().map(until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a timestamp")
+    }
+
+    #[test]
+    fn every_form_of_retry_after_is_understood() {
+        let now = at("2026-11-22T05:11:00Z");
+        let secs = |text| retry_after(text, now).map(|delay| delay.as_secs());
+        assert_eq!(secs("120"), Some(120));
+        assert_eq!(secs(" 0 "), Some(0));
+        assert_eq!(secs("Sun, 22 Nov 2026 05:12:00 GMT"), Some(60));
+        assert_eq!(secs("1795324290"), Some(30));
+        assert_eq!(secs("1795324290000"), Some(30));
+        assert_eq!(secs("Sun, 22 Nov 2026 05:00:00 GMT"), Some(0));
+        assert_eq!((secs("-5"), secs("soon"), secs("")), (None, None, None));
+    }
+
+    #[test]
+    fn what_is_asked_is_capped() {
+        let now = at("2026-11-22T05:11:00Z");
+        let schedule = Schedule::default();
+        assert_eq!(schedule.asked(Some("999999999"), now), Some(schedule.retry_after_cap));
+        assert_eq!(schedule.asked(None, now), None);
+    }
+
+    #[test]
+    fn retries_span_days_and_end_in_a_dead_letter() {
+        let created = at("2026-11-22T05:11:00Z");
+        let schedule = Schedule::default();
+        let mut now = created;
+        let mut attempts = 0;
+        let state = loop {
+            attempts += 1;
+            let next = schedule.next(AttemptOutcome::Retry, attempts, created, now, None, u64::MAX / 3);
+            assert!(next.due_at.duration_since(now) <= jiff::SignedDuration::from_hours(4));
+            if next.state != DeliveryState::Due {
+                break next.state;
+            }
+            now = next.due_at;
+        };
+        assert_eq!(state, DeliveryState::Dead);
+        assert!(attempts > 20 && attempts < 500, "{attempts}");
+    }
+
+    #[test]
+    fn a_paused_upstream_burns_nothing() {
+        let now = at("2026-11-22T05:11:00Z");
+        let next = Schedule::default().next(AttemptOutcome::Paused, 7, now, now, None, 1);
+        assert_eq!(next, Next { state: DeliveryState::Due, due_at: now, counts: false });
+    }
+}

@@ -1,0 +1,161 @@
+//! One configured use of a template.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use reqwest::Url;
+use serde::Deserialize;
+
+use super::client::is_private;
+use super::template::{Template, Templates};
+use crate::attribute::WithoutClick;
+use crate::domain::{Faults, Secret};
+
+/// One `[[upstreams]]` of the configuration, its secrets already read from their places.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamConfig {
+    /// Its name.
+    pub name: String,
+    /// The template that it uses.
+    pub template: String,
+    /// The API's token.
+    pub token: String,
+    /// Where the API is, where that is not the template's address.
+    pub base_url: Option<String>,
+    /// The unit of amounts on the wire.
+    pub amount_unit: Option<AmountUnit>,
+    /// Sent instead of the canonical event name.
+    pub event_name: Option<String>,
+    /// Whether the time of the sale is sent.
+    #[serde(default)]
+    pub timestamp: TimestampPolicy,
+    /// What to do with a sale that has no click.
+    #[serde(default)]
+    pub without_click: WithoutClick,
+    /// True where the upstream's name may lead to a private or loopback address.
+    #[serde(default)]
+    pub allow_private: bool,
+    /// At most so many requests in any 60 seconds.
+    pub requests_per_minute: Option<u32>,
+}
+
+/// The unit of amounts on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AmountUnit {
+    /// Decimals of the major unit: 49.99.
+    Major,
+    /// Whole minor units: 4999.
+    Minor,
+}
+
+/// Whether the time of the sale is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimestampPolicy {
+    /// Where the sale is younger than 24 hours and not of the future.
+    #[default]
+    WhenRecent,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// An upstream, checked.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its template.
+    pub template: Arc<Template>,
+    /// Where the request goes.
+    pub url: Url,
+    /// The API's token.
+    pub token: Secret,
+    /// The unit of amounts on the wire.
+    pub amount_unit: AmountUnit,
+    /// Sent instead of the canonical event name.
+    pub event_name: Option<String>,
+    /// Whether the time of the sale is sent.
+    pub timestamp: TimestampPolicy,
+    /// What to do with a sale that has no click.
+    pub without_click: WithoutClick,
+    /// True where the host may lead to a private or loopback address.
+    pub allow_private: bool,
+    /// At most so many requests in any 60 seconds.
+    pub requests_per_minute: u32,
+}
+
+impl Upstream {
+    /// Checks an upstream; `file` and `key` name it in faults.
+    ///
+    /// # Errors
+    /// Every fault.
+    pub fn new(config: &UpstreamConfig, templates: &Templates, file: &str, key: &str) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let Some(template) = templates.get(&config.template) else {
+            let known = templates.names().collect::<Vec<_>>().join(", ");
+            faults.add(file, format!("{key}.template"), format!("{} is not a template; there is {known}", config.template));
+            return Err(faults);
+        };
+        if config.name.is_empty() || config.name.len() > 60 || config.name.chars().any(|c| !c.is_ascii_alphanumeric() && !"-_".contains(c)) {
+            faults.add(file, format!("{key}.name"), "must be letters, digits, hyphens and underscores");
+        }
+        let token = Secret::new(&config.token);
+        if token.is_blank() || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+            faults.add(file, format!("{key}.token"), "is empty or holds characters that no token has");
+        }
+        let has_bad_name = |name: &String| {
+            name.is_empty() || name.len() > 100 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        };
+        if config.event_name.as_ref().is_some_and(has_bad_name) {
+            faults.add(file, format!("{key}.event_name"), "must be 1 to 100 of the characters A-Z a-z 0-9 _ -");
+        }
+        let requests_per_minute = config.requests_per_minute.unwrap_or(template.limits.requests_per_minute);
+        if requests_per_minute == 0 {
+            faults.add(file, format!("{key}.requests_per_minute"), "must be at least 1");
+        }
+        let base_url = config.base_url.as_deref().unwrap_or(&template.upstream.base_url);
+        let url = match endpoint(base_url, &template.request.path, config.allow_private) {
+            Ok((url, is_literal)) => Some((url, is_literal)),
+            Err(cause) => {
+                faults.add(file, format!("{key}.base_url"), cause);
+                None
+            }
+        };
+        match url {
+            Some((url, is_literal)) => faults.or(Self {
+                name: config.name.as_str().into(),
+                template: Arc::clone(template),
+                url,
+                token,
+                amount_unit: config.amount_unit.unwrap_or(template.request.amount_unit),
+                event_name: config.event_name.clone(),
+                timestamp: config.timestamp,
+                without_click: config.without_click,
+                allow_private: config.allow_private || is_literal,
+                requests_per_minute,
+            }),
+            None => Err(faults),
+        }
+    }
+}
+
+/// The full URL, and whether its host names a private address literally.
+fn endpoint(base_url: &str, path: &str, allow_private: bool) -> Result<(Url, bool), String> {
+    let url = Url::parse(&format!("{}{path}", base_url.trim_end_matches('/'))).map_err(|error| format!("is not a URL: {error}"))?;
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?;
+    if !url.username().is_empty() || url.password().is_some() || base_url.contains(['?', '#']) {
+        return Err("must be scheme, host and path only".to_owned());
+    }
+    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    let is_literal = host == "localhost" || address.is_some_and(is_private);
+    match url.scheme() {
+        "https" => Ok((url, is_literal)),
+        "http" if is_literal || allow_private => Ok((url, is_literal)),
+        "http" => Err("must be https: over plain http anyone on the way reads the token".to_owned()),
+        _ => Err("must be https".to_owned()),
+    }
+}

@@ -1,0 +1,22 @@
+//! salebridge turns signed payment webhooks into sales, counted once and forwarded until accepted.
+//!
+//! The stages are verbs, in the order of a webhook's way: [`receive`], [`verify`], [`map`], [`attribute`], [`forward`].
+//! Everything else is a noun they share. ARCHITECTURE.md tells the whole story.
+
+pub mod receive;
+pub mod verify;
+pub mod map;
+pub mod attribute;
+pub mod forward;
+
+pub mod pipeline;
+
+pub mod cli;
+
+pub mod admin;
+pub mod app;
+pub mod document;
+pub mod domain;
+pub mod explain;
+pub mod pack;
+pub mod store;

@@ -1,0 +1,222 @@
+//! One compiled rule: when it applies, and what it then says.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::amount::Amount;
+use super::path::{Document, Place};
+use super::read::{AmountKind, Customer, MetadataKeys, compile_all};
+use super::spec::{Condition, KeysSpec, Reads, Rule};
+use crate::domain::{EventName, Key, Reason};
+
+/// Longer ids are nobody's.
+const KEY_LIMIT_BYTES: usize = 500;
+
+/// A compiled rule.
+#[derive(Debug, Clone)]
+pub(super) struct Compiled {
+    types: Option<BTreeSet<String>>,
+    when: Vec<Test>,
+    pub(super) verdict: Verdict,
+    keys: Vec<KeyPlaces>,
+    pub(super) customer: Customer,
+}
+
+/// What a rule says about money.
+#[derive(Debug, Clone)]
+pub(super) enum Verdict {
+    Sale(Box<SaleRule>),
+    Ignore(Reason),
+    Park(Reason),
+}
+
+/// A rule that counts.
+#[derive(Debug, Clone)]
+pub(super) struct SaleRule {
+    pub(super) event: EventName,
+    pub(super) rank: u8,
+    pub(super) amount: Amount,
+    pub(super) renewal: bool,
+    pub(super) awaits: Vec<Arc<str>>,
+}
+
+#[derive(Debug, Clone)]
+struct KeyPlaces {
+    kind: Arc<str>,
+    identifies: bool,
+    strength: u8,
+    prefix: Arc<str>,
+    places: Vec<Place>,
+}
+
+#[derive(Debug, Clone)]
+struct Test {
+    place: Place,
+    wanted: Wanted,
+}
+
+#[derive(Debug, Clone)]
+enum Wanted {
+    Is(Vec<String>),
+    IsNot(Vec<String>),
+    Exists(bool),
+}
+
+/// What a source adds to a rule.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Choice<'a> {
+    pub(super) source: &'a str,
+    pub(super) metadata_keys: &'a MetadataKeys,
+    pub(super) reads_reference: bool,
+    pub(super) amount: AmountKind,
+}
+
+impl Compiled {
+    /// Compiles a rule. `fault` is told the key inside the rule and the cause.
+    pub(super) fn new(
+        rule: &Rule,
+        reads: &Reads,
+        keys: &KeysSpec,
+        choice: Choice<'_>,
+        fault: &mut dyn FnMut(&str, String),
+    ) -> Option<Self> {
+        let when = rule.when.iter().enumerate().filter_map(|(index, condition)| {
+            Test::new(condition).map_err(|cause| fault(&format!("when[{index}]"), cause)).ok()
+        });
+        let when = when.collect();
+        let places = key_places(rule, keys, choice.source, fault);
+        let customer = Customer::compile(&rule.reads, reads, choice.metadata_keys, choice.reads_reference, fault);
+        let verdict = verdict(rule, choice.amount, fault)?;
+        if matches!(verdict, Verdict::Sale(_)) && !places.iter().any(|key| key.identifies) {
+            fault("keys", "a sale needs at least one identifying key, or it could be counted twice".to_owned());
+        }
+        let types = rule.types.as_ref().map(|types| types.iter().cloned().collect());
+        Some(Self { types, when, verdict, keys: places, customer })
+    }
+
+    pub(super) fn applies(&self, kind: &str, document: Document<'_>) -> bool {
+        self.types.as_ref().is_none_or(|types| types.contains(kind)) && self.when.iter().all(|test| test.holds(document))
+    }
+
+    /// The ids that stand in the event; those that are nobody's are passed over.
+    pub(super) fn read_keys(&self, document: Document<'_>) -> Vec<Key> {
+        let read = |key: &KeyPlaces| {
+            let value = key.places.iter().find_map(|place| place.read(document))?;
+            let value = value.trim();
+            let is_plain = value.len() <= KEY_LIMIT_BYTES && !value.chars().any(char::is_control);
+            is_plain.then(|| Key {
+                kind: Arc::clone(&key.kind),
+                value: value.to_owned(),
+                identifies: key.identifies,
+                strength: key.strength,
+                prefix: Arc::clone(&key.prefix),
+            })
+        };
+        self.keys.iter().filter_map(read).collect()
+    }
+
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        let tests = self.when.iter().map(|test| &test.place);
+        tests.chain(self.keys.iter().flat_map(|key| &key.places)).chain(self.customer.places())
+    }
+
+    pub(super) fn types(&self) -> impl Iterator<Item = &str> {
+        self.types.iter().flatten().map(String::as_str)
+    }
+}
+
+impl Test {
+    fn new(condition: &Condition) -> Result<Self, String> {
+        let wanted = match (&condition.is, &condition.is_not, condition.exists) {
+            (Some(values), None, None) => Wanted::Is(values.clone()),
+            (None, Some(values), None) => Wanted::IsNot(values.clone()),
+            (None, None, Some(exists)) => Wanted::Exists(exists),
+            (Some(_) | None, Some(_) | None, Some(_) | None) => {
+                return Err("give exactly one of is, is_not and exists".to_owned());
+            }
+        };
+        Ok(Self { place: Place::new(&condition.path)?, wanted })
+    }
+
+    fn holds(&self, document: Document<'_>) -> bool {
+        let value = self.place.read(document);
+        let is_among = |values: &[String]| value.as_deref().is_some_and(|value| values.iter().any(|known| known == value));
+        match &self.wanted {
+            Wanted::Is(values) => is_among(values),
+            Wanted::IsNot(values) => !is_among(values),
+            Wanted::Exists(exists) => value.is_some() == *exists,
+        }
+    }
+}
+
+fn key_places(rule: &Rule, keys: &KeysSpec, source: &str, fault: &mut dyn FnMut(&str, String)) -> Vec<KeyPlaces> {
+    let kinds = keys.identifying.iter().map(|kind| (kind, true)).chain(keys.grouping.iter().map(|kind| (kind, false)));
+    let kinds: Vec<_> = kinds.collect();
+    for kind in rule.keys.keys().filter(|kind| !kinds.iter().any(|(known, _)| known == kind)) {
+        fault("keys", format!("{kind} is not in the pack's [keys]"));
+    }
+    let mut places = Vec::new();
+    for (strength, (kind, identifies)) in kinds.into_iter().enumerate() {
+        if let Some(texts) = rule.keys.get(kind) {
+            places.push(KeyPlaces {
+                kind: kind.as_str().into(),
+                identifies,
+                strength: u8::try_from(strength).unwrap_or(u8::MAX),
+                prefix: prefix(keys, source, kind),
+                places: compile_all(&format!("keys.{kind}"), texts, fault),
+            });
+        }
+    }
+    places
+}
+
+/// What stands before an id of this kind in the invoice id.
+fn prefix(keys: &KeysSpec, source: &str, kind: &str) -> Arc<str> {
+    let source = if keys.globally_unique { None } else { Some(source) };
+    let kind = keys.invoice_prefix.get(kind).map(String::as_str);
+    source.into_iter().chain(kind).collect::<Vec<_>>().join("-").into()
+}
+
+fn verdict(rule: &Rule, amount: AmountKind, fault: &mut dyn FnMut(&str, String)) -> Option<Verdict> {
+    let reason = |code: &str, text: &str| Reason::new(code, text);
+    match (&rule.sale, &rule.ignore, &rule.park) {
+        (Some(name), None, None) => sale(rule, name, amount, fault).map(|sale| Verdict::Sale(Box::new(sale))),
+        (None, Some(outcome), None) => Some(Verdict::Ignore(reason(&outcome.code, &outcome.reason))),
+        (None, None, Some(outcome)) => Some(Verdict::Park(reason(&outcome.code, &outcome.reason))),
+        (Some(_) | None, Some(_) | None, Some(_) | None) => {
+            fault("", "give exactly one of sale, ignore and park".to_owned());
+            None
+        }
+    }
+}
+
+fn sale(rule: &Rule, name: &str, kind: AmountKind, fault: &mut dyn FnMut(&str, String)) -> Option<SaleRule> {
+    let event = EventName::parse(name);
+    if event.is_none() {
+        let known = EventName::ALL.map(EventName::as_str).join(", ");
+        fault("sale", format!("{name} is not a canonical name; use one of {known}"));
+    }
+    if rule.rank.is_none() {
+        fault("rank", "is missing: a sale says how strong its word is among the events of one sale".to_owned());
+    }
+    if rule.currency.as_ref().is_none_or(Vec::is_empty) {
+        fault("currency", "is missing: a sale needs the places of its currency".to_owned());
+    }
+    let Some(amount) = rule.amount.as_ref().filter(|amount| !amount.paths.is_empty()) else {
+        fault("amount", "is missing: a sale needs the places of its amount".to_owned());
+        return None;
+    };
+    let none = Vec::new();
+    let amount = Amount {
+        paths: compile_all("amount.paths", &amount.paths, fault),
+        unit: amount.unit,
+        currency: compile_all("currency", rule.currency.as_ref().unwrap_or(&none), fault),
+        tax: compile_all("tax", rule.tax.as_ref().unwrap_or(&none), fault),
+        shipping: compile_all("shipping", rule.shipping.as_ref().unwrap_or(&none), fault),
+    };
+    if !amount.can_give(kind) {
+        fault("amount", "the source wants a net amount, but this event does not say its tax or shipping".to_owned());
+    }
+    let awaits = rule.awaits.iter().map(|kind| kind.as_str().into()).collect();
+    Some(SaleRule { event: event?, rank: rule.rank?, amount, renewal: rule.renewal, awaits })
+}

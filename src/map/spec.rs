@@ -1,0 +1,196 @@
+//! The mapping tables of a pack, as written: `[event]`, `[reads]`, `[keys]`, `[money]` and `[[events]]`.
+//!
+//! A *place* is an RFC 9535 path into the JSON body (`$.data.id`) or `header:NAME`. Where a list of places is asked for,
+//! the first that holds a value wins; null, an empty text, an object and an array hold none.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// Everything that a pack says about mapping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Where an event says what it is.
+    pub event: EventSpec,
+    /// Where the customer stands, unless a rule says otherwise.
+    pub reads: Reads,
+    /// The kinds of ids that tie events to a sale.
+    pub keys: KeysSpec,
+    /// What is peculiar about the provider's money.
+    pub money: MoneySpec,
+    /// The rules, first match wins.
+    pub events: Vec<Rule>,
+}
+
+/// Where an event says what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventSpec {
+    /// The place of the event's type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The place of the provider's event id; only signed places are allowed.
+    pub id: Option<String>,
+    /// When it happened.
+    pub at: At,
+    /// Where a provider flags its sandbox. Without it every event counts as live.
+    pub mode: Option<ModeSpec>,
+}
+
+/// Where and how a time is written.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct At {
+    /// The places, first that holds a value.
+    pub paths: Vec<String>,
+    /// How it is written.
+    pub form: TimeForm,
+}
+
+/// How a time is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeForm {
+    /// Whole seconds since 1970.
+    UnixSeconds,
+    /// Whole milliseconds since 1970.
+    UnixMillis,
+    /// RFC 3339, with a zone.
+    Rfc3339,
+}
+
+/// Where a provider flags its sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModeSpec {
+    /// The place of the flag.
+    pub path: String,
+    /// The values that mean test, as text (`"true"`, `"false"`, `"test"`).
+    pub test: Vec<String>,
+}
+
+/// Where the customer stands. What a rule leaves out is taken from the pack's `[reads]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reads {
+    /// The provider's id of its customer, under which identities are remembered.
+    pub customer: Option<Vec<String>>,
+    /// The places of the team's metadata, in order, with `{key}` for the name of an entry.
+    pub metadata: Option<Vec<String>>,
+    /// Places beyond the metadata that hold the team's own customer id.
+    pub customer_external_id: Option<Vec<String>>,
+    /// Reference fields, read as the customer's id only where the source says so.
+    pub reference: Option<Vec<String>>,
+    /// The customer's e-mail address.
+    pub email: Option<Vec<String>>,
+    /// The customer's name; each member is a list of places whose values are joined by a space.
+    pub name: Option<Vec<Vec<String>>>,
+}
+
+/// The kinds of ids that tie events to a sale.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysSpec {
+    /// Kinds that identify one sale, strongest first: the strongest that a sale has becomes its invoice id.
+    pub identifying: Vec<String>,
+    /// Kinds that only group several sales.
+    #[serde(default)]
+    pub grouping: Vec<String>,
+    /// True where the provider's ids are unique in the world, so that no source's name needs to stand before them.
+    pub globally_unique: bool,
+    /// Put before the ids of a kind in the invoice id, where ids of two kinds could be equal.
+    #[serde(default)]
+    pub invoice_prefix: BTreeMap<String, String>,
+}
+
+/// What is peculiar about the provider's money.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MoneySpec {
+    /// Decimal places of this provider's minor unit where they differ from ISO 4217, by currency code.
+    #[serde(default)]
+    pub exponents: BTreeMap<String, u8>,
+}
+
+/// What to make of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// The event types it is for; left out: all.
+    pub types: Option<Vec<String>>,
+    /// What else must hold, all of it.
+    #[serde(default)]
+    pub when: Vec<Condition>,
+    /// It is a sale of this canonical name.
+    pub sale: Option<String>,
+    /// It is genuine but no sale.
+    pub ignore: Option<Outcome>,
+    /// It is genuine but cannot be mapped.
+    pub park: Option<Outcome>,
+    /// Among the events of one sale the highest rank gives name, amount and time. Sales need it.
+    pub rank: Option<u8>,
+    /// How much. Sales need it.
+    pub amount: Option<AmountSpec>,
+    /// The places of the currency's code. Sales need it.
+    pub currency: Option<Vec<String>>,
+    /// The tax inside the amount, in the same unit.
+    pub tax: Option<Vec<String>>,
+    /// The shipping inside the amount, in the same unit.
+    pub shipping: Option<Vec<String>>,
+    /// The places of the ids, by kind.
+    #[serde(default)]
+    pub keys: BTreeMap<String, Vec<String>>,
+    /// True where the payment repeats an earlier purchase.
+    #[serde(default)]
+    pub renewal: bool,
+    /// The event types that may still bring the customer or the click.
+    #[serde(default)]
+    pub awaits: Vec<String>,
+    /// Where the customer stands in this event, where that differs.
+    #[serde(default)]
+    pub reads: Reads,
+}
+
+/// A code and a sentence for an event that is not counted.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// A short stable code in snake case.
+    pub code: String,
+    /// One sentence for the operator.
+    pub reason: String,
+}
+
+/// Where and in which unit an amount is written.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AmountSpec {
+    /// The places, first that holds a value.
+    pub paths: Vec<String>,
+    /// Its unit.
+    pub unit: Unit,
+}
+
+/// The unit of an amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Whole minor units (cents), as a number or a text.
+    Minor,
+    /// A decimal of major units (dollars), as a number or a text.
+    Major,
+}
+
+/// A condition on one place. Exactly one of `is`, `is_not` and `exists` must be given.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// The place.
+    pub path: String,
+    /// Its value, as text, is one of these.
+    pub is: Option<Vec<String>>,
+    /// Its value, as text, is none of these; an absent value is none of them.
+    pub is_not: Option<Vec<String>>,
+    /// It holds a value, or it does not.
+    pub exists: Option<bool>,
+}

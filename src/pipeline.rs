@@ -1,0 +1,163 @@
+//! The story between the inbox and the queues: a batch of requests is mapped, attributed and stored, exactly once.
+//!
+//! A step may die at any point: what it settles is one transaction, and the next step starts where the last one ended.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::attribute::{Ledger, Rules, Wanted};
+use crate::domain::{Clock, Event, Meaning, Mode, Reason, RequestId, Scope, Timestamp};
+use crate::map::RequestView;
+use crate::pack::Source;
+use crate::store::{Error, Store, StoredRequest};
+
+/// So many requests are settled in one transaction.
+const BATCH_LIMIT: usize = 128;
+/// A change that collided with another one is tried again so often.
+const CONFLICT_LIMIT: usize = 10;
+/// The inbox is looked at at least so often, even if nobody rings.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The fold over the inbox.
+pub struct Pipeline {
+    store: Arc<dyn Store>,
+    sources: Arc<HashMap<String, Arc<Source>>>,
+    rules: Rules,
+}
+
+/// What one step did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Requests that were settled.
+    pub settled: usize,
+    /// Whether sales whose waiting was over were let go or parked.
+    pub expired: bool,
+}
+
+/// Rung when there is something to do, and when it is time to end.
+#[derive(Debug, Default)]
+pub struct Bell {
+    notify: Notify,
+    is_closing: std::sync::atomic::AtomicBool,
+}
+
+impl Bell {
+    /// There is something to do.
+    pub fn ring(&self) {
+        self.notify.notify_one();
+    }
+
+    /// It is time to end.
+    pub fn close(&self) {
+        self.is_closing.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.notify.notify_one();
+    }
+
+    /// Whether it is time to end.
+    pub fn is_closing(&self) -> bool {
+        self.is_closing.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    /// Waits for a ring, at most for `limit`.
+    pub async fn wait(&self, limit: Duration) {
+        // A time-out is as good as a ring.
+        drop(tokio::time::timeout(limit, self.notify.notified()).await);
+    }
+}
+
+impl Pipeline {
+    /// A pipeline over this store, for these sources.
+    pub fn new(store: Arc<dyn Store>, sources: Arc<HashMap<String, Arc<Source>>>, rules: Rules) -> Self {
+        Self { store, sources, rules }
+    }
+
+    /// Settles one batch and every sale whose waiting is over.
+    ///
+    /// # Errors
+    /// The store's; nothing is lost, the same step can be tried again.
+    pub async fn step(&self, now: Timestamp) -> Result<Step, Error> {
+        let requests = self.store.unsettled(BATCH_LIMIT)?;
+        if let Some(last) = requests.last() {
+            let events: Vec<Event> = requests.iter().flat_map(|stored| self.map(stored)).collect();
+            self.settle(&events, last.id, now).await?;
+        }
+        let mut expired = false;
+        while let Some(mut ledger) = self.store.expired(now, BATCH_LIMIT)? {
+            ledger.expire(&self.rules, now);
+            match self.store.settle(ledger.into_changes(None), now).await {
+                Ok(()) => expired = true,
+                Err(Error::Conflict) => break, // a sender was faster; the next step looks again
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Step { settled: requests.len(), expired })
+    }
+
+    /// Steps until the bell is closed: at once while there is work, else when it rings or a sale's waiting is over.
+    /// `after` is called after each step that did something.
+    pub async fn run(&self, clock: &dyn Clock, bell: &Bell, after: impl Fn(Step)) {
+        while !bell.is_closing() {
+            match self.step(clock.now()).await {
+                Ok(step) if step == Step::default() => bell.wait(self.time_to_expiry(clock.now())).await,
+                Ok(step) => after(step),
+                Err(error) => {
+                    tracing::error!(%error, "the inbox cannot be settled; nothing is lost, it is tried again");
+                    bell.wait(IDLE).await;
+                }
+            }
+        }
+    }
+
+    fn time_to_expiry(&self, now: Timestamp) -> Duration {
+        let next = self.store.next_expiry().ok().flatten();
+        next.and_then(|next| Duration::try_from(next.duration_since(now)).ok()).map_or(IDLE, |left| left.min(IDLE))
+    }
+
+    fn map(&self, stored: &StoredRequest) -> Vec<Event> {
+        match self.sources.get(&stored.request.source) {
+            Some(source) => source.mapping.map(RequestView { id: stored.id, request: &stored.request }),
+            None => vec![without_source(stored)],
+        }
+    }
+
+    async fn settle(&self, events: &[Event], last: RequestId, now: Timestamp) -> Result<(), Error> {
+        let wanted = Wanted::by(events);
+        for _ in 0..CONFLICT_LIMIT {
+            let mut ledger: Ledger = self.store.ledger(&wanted)?;
+            for event in events {
+                ledger.apply(event, &self.rules, now);
+            }
+            match self.store.settle(ledger.into_changes(Some(last)), now).await {
+                Err(Error::Conflict) => {}
+                result => return result,
+            }
+        }
+        Err(Error::Conflict)
+    }
+}
+
+/// A request of a source that was taken out of the configuration.
+fn without_source(stored: &StoredRequest) -> Event {
+    let name: Arc<str> = stored.request.source.as_str().into();
+    let why = format!("the configuration has no source named {name} any more");
+    Event {
+        request: stored.id,
+        position: 0,
+        source: Arc::clone(&name),
+        scope: Scope { account: name, mode: Mode::Live },
+        provider_id: None,
+        kind: String::new(),
+        at: stored.request.received_at,
+        accepted: true,
+        customer: None,
+        customer_external_id: None,
+        click_id: None,
+        email: None,
+        name: None,
+        keys: Vec::new(),
+        meaning: Meaning::Parked(Reason::new("source_unknown", why)),
+    }
+}

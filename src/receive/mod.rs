@@ -1,0 +1,138 @@
+//! Webhooks in: limits, the raw bytes, verification, one durable append, the answer. Nothing else happens before the answer.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /webhooks/{source}` or `/{source}/{token}` | 200 once it is stored, or a problem (RFC 9457) with a stable code |
+//! | `GET`, `HEAD` on the same | 200: some dashboards probe the URL |
+//! | `GET /healthz`, `GET /readyz` | 200 or 503 |
+
+mod body;
+mod handler;
+mod problem;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpServer, web};
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use crate::domain::Clock;
+use crate::pack::Source;
+use crate::pipeline::Bell;
+use crate::store::Store;
+
+/// `[server]` of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where webhooks are taken.
+    pub listen: String,
+    /// How the internet reaches this bridge; needed by providers that sign the URL.
+    pub public_url: Option<String>,
+    /// A longer body is refused.
+    pub body_limit_bytes: usize,
+    /// A request must arrive whole within this.
+    pub request_timeout_secs: u64,
+    /// More connections wait in the system's queue.
+    pub max_connections: usize,
+    /// More requests that wait for the disk are answered 503.
+    pub queue_limit: usize,
+    /// Bodies that are being read or stored take at most so much memory together; more are answered 503.
+    pub memory_limit_bytes: usize,
+    /// Threads that read requests; by default one for each core.
+    pub workers: Option<usize>,
+    /// A stop waits so long for requests and deliveries that are under way.
+    pub stop_timeout_secs: u64,
+}
+
+/// What the handlers share.
+pub struct State {
+    /// The sources, by name.
+    pub sources: Arc<HashMap<String, Arc<Source>>>,
+    /// Where requests are stored.
+    pub store: Arc<dyn Store>,
+    /// The time of receipt.
+    pub clock: Arc<dyn Clock>,
+    /// Rung after each new request.
+    pub bell: Arc<Bell>,
+    body_limit_bytes: usize,
+    request_timeout: Duration,
+    memory: Arc<Semaphore>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            public_url: None,
+            body_limit_bytes: 1024 * 1024,
+            request_timeout_secs: 10,
+            max_connections: 10_000,
+            queue_limit: 1024,
+            memory_limit_bytes: 64 * 1024 * 1024,
+            workers: None,
+            stop_timeout_secs: 20,
+        }
+    }
+}
+
+impl State {
+    /// What the handlers share, with the limits of `config`.
+    pub fn new(
+        config: &Config,
+        sources: Arc<HashMap<String, Arc<Source>>>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        bell: Arc<Bell>,
+    ) -> Self {
+        Self {
+            sources,
+            store,
+            clock,
+            bell,
+            body_limit_bytes: config.body_limit_bytes,
+            request_timeout: Duration::from_secs(config.request_timeout_secs),
+            memory: Arc::new(Semaphore::new(config.memory_limit_bytes.min(Semaphore::MAX_PERMITS))),
+        }
+    }
+}
+
+/// Binds the public listener. The server runs when it is awaited; stopping it by its handle answers what was accepted.
+///
+/// # Errors
+/// The address cannot be bound.
+pub fn serve(config: &Config, state: State) -> io::Result<(Server, Vec<std::net::SocketAddr>)> {
+    let state = web::Data::new(state);
+    let workers = config.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+    let timeout = Duration::from_secs(config.request_timeout_secs);
+    let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(routes))
+        .workers(workers)
+        .max_connections(config.max_connections.div_ceil(workers))
+        .client_request_timeout(timeout)
+        .keep_alive(Duration::from_secs(75))
+        .shutdown_timeout(config.stop_timeout_secs)
+        .disable_signals()
+        .bind(&config.listen)?;
+    let addresses = server.addrs();
+    Ok((server.run(), addresses))
+}
+
+/// The table of contents.
+pub fn routes(service: &mut web::ServiceConfig) {
+    for path in ["/webhooks/{source}", "/webhooks/{source}/{token}"] {
+        service.service(
+            web::resource(path)
+                .route(web::post().to(handler::receive))
+                .route(web::get().to(handler::probe))
+                .route(web::head().to(handler::probe))
+                .default_service(web::to(handler::method_not_allowed)),
+        );
+    }
+    service.route("/healthz", web::get().to(handler::healthy));
+    service.route("/readyz", web::get().to(handler::ready));
+    service.default_service(web::to(handler::not_found));
+}

@@ -1,0 +1,252 @@
+//! What is kept, and the contract for keeping it. Only this folder knows SQL.
+
+mod error;
+mod sqlite;
+mod views;
+
+pub use error::Error;
+pub use sqlite::{Access, Sqlite};
+pub use views::{AttemptView, DeliveryView, EventView, QueueView, RequestView, SaleView, UpstreamView};
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use crate::attribute::{Changes, Ledger, Wanted};
+use crate::domain::{AttemptOutcome, DeliveryId, DeliveryState, Request, RequestId, Sale, SaleId, Timestamp};
+use crate::verify::Verified;
+
+/// `[store]` of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where everything is kept: `sqlite:PATH`.
+    pub url: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { url: "sqlite:salebridge.db".to_owned() }
+    }
+}
+
+impl Config {
+    /// The path of the SQLite file, relative to `folder`.
+    ///
+    /// # Errors
+    /// A URL that this version cannot serve.
+    pub fn path(&self, folder: &Path) -> Result<PathBuf, String> {
+        match self.url.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(folder.join(path)),
+            Some(_) => Err("names no file: write sqlite:PATH".to_owned()),
+            None if self.url.starts_with("postgres") => Err("PostgreSQL is not part of this version: write sqlite:PATH".to_owned()),
+            None => Err("is not a store that is known: write sqlite:PATH".to_owned()),
+        }
+    }
+}
+
+/// The fingerprint by which a provider's identical retry is recognised.
+pub type Fingerprint = [u8; 32];
+
+/// What became of a request at the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// It is new, and durable.
+    New(RequestId),
+    /// The same was stored before, under this number.
+    Duplicate(RequestId),
+}
+
+/// A request as it stands in the inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRequest {
+    /// Its number.
+    pub id: RequestId,
+    /// The request.
+    pub request: Request,
+}
+
+/// A delivery handed to a sender under a lease. Its sale no longer changes.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Attempts made before this one.
+    pub attempts: u32,
+    /// When the delivery was made, from which the schedule counts.
+    pub created_at: Timestamp,
+    /// What is to be sent.
+    pub sale: Sale,
+}
+
+/// One try of a delivery, and where the delivery stands after it.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When its answer was complete, or it was given up.
+    pub finished_at: Timestamp,
+    /// What it came to.
+    pub outcome: AttemptOutcome,
+    /// The HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// What happened and what to do, in words.
+    pub reason: String,
+    /// What was sent, without secrets.
+    pub request: String,
+    /// The start of the answer, without secrets.
+    pub answer: String,
+    /// Where the delivery stands now.
+    pub state: DeliveryState,
+    /// When it is to be tried again, where it is due.
+    pub due_at: Timestamp,
+    /// False where the try does not count against the delivery (a paused upstream burns nothing).
+    pub counts: bool,
+}
+
+/// Which deliveries to resume by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Retry {
+    /// This one, whatever its state unless it was accepted.
+    One(DeliveryId),
+    /// Every dead letter, of one upstream or of all.
+    Dead(Option<String>),
+}
+
+/// The contract that every store keeps.
+///
+/// Durable means: once a call that writes has returned `Ok`, neither a crash of the process nor of the machine undoes it.
+/// Calls that are not `async` read on the calling thread and may block for as long as the disk does.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Stores a verified request durably, or recognises it by its fingerprint. Requests that wait together share one
+    /// commit. `None` as fingerprint: never recognised.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] at once where too many requests wait already; [`Error::Unavailable`] where the disk refuses.
+    async fn append(&self, request: Verified, fingerprint: Option<Fingerprint>) -> Result<Appended, Error>;
+
+    /// Whether writing works, by a write that changes nothing.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    async fn ready(&self) -> Result<(), Error>;
+
+    /// The oldest requests that are not settled, at most `limit`, in order.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn unsettled(&self, limit: usize) -> Result<Vec<StoredRequest>, Error>;
+
+    /// The part of the ledger that a batch touches.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn ledger(&self, wanted: &Wanted) -> Result<Ledger, Error>;
+
+    /// Sales whose waiting is over at `now`, at most `limit`, with what is remembered of their customers.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn expired(&self, now: Timestamp, limit: usize) -> Result<Option<Ledger>, Error>;
+
+    /// When the next waiting sale's time is over, where one waits.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn next_expiry(&self) -> Result<Option<Timestamp>, Error>;
+
+    /// Writes what a batch changed, all of it or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where something it was based on has changed since: load, apply and settle again.
+    async fn settle(&self, changes: Changes, now: Timestamp) -> Result<(), Error>;
+
+    /// Leases due deliveries of an upstream to the caller until `leased_until`, at most `limit`, oldest first, and
+    /// freezes their sales. A lease that has run out is due again.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn claim(&self, upstream: &str, now: Timestamp, leased_until: Timestamp, limit: usize) -> Result<Vec<Claimed>, Error>;
+
+    /// When the next delivery of an upstream is due, where one is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn next_due(&self, upstream: &str) -> Result<Option<Timestamp>, Error>;
+
+    /// Records attempts and where their deliveries stand now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; the leases then run out and the deliveries are tried again.
+    async fn record(&self, attempts: Vec<Attempt>) -> Result<(), Error>;
+
+    /// Stops (with the reason) or starts an upstream's queue.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn set_paused(&self, upstream: &str, reason: Option<String>, now: Timestamp) -> Result<(), Error>;
+
+    /// Makes deliveries due at once, for a person who has mended what was wrong. Answers with how many.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn retry(&self, which: Retry, now: Timestamp) -> Result<usize, Error>;
+
+    /// The deliveries that [`Store::retry`] would make due.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn retryable(&self, which: &Retry) -> Result<Vec<DeliveryView>, Error>;
+
+    /// Sales, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn sales(&self, limit: usize) -> Result<Vec<SaleView>, Error>;
+
+    /// One sale.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn sale(&self, id: SaleId) -> Result<Option<SaleView>, Error>;
+
+    /// Requests, newest first, without their bodies.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn requests(&self, limit: usize) -> Result<Vec<RequestView>, Error>;
+
+    /// One request with its headers and its exact body.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn request(&self, id: RequestId) -> Result<Option<(RequestView, Request)>, Error>;
+
+    /// Deliveries, newest first, without their attempts.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn deliveries(&self, limit: usize) -> Result<Vec<DeliveryView>, Error>;
+
+    /// One delivery with its attempts.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryView>, Error>;
+
+    /// Upstreams that are paused, or were.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn upstreams(&self) -> Result<Vec<UpstreamView>, Error>;
+
+    /// How much waits in each queue.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn queues(&self) -> Result<QueueView, Error>;
+}

@@ -1,0 +1,65 @@
+//! Folds the write-ahead log into the file beside the commits, so that no commit has to.
+//!
+//! Two passive passes on a connection of its own leave only a few pages; the writer then folds those and starts the log
+//! anew. Without that last step a busy log would never be started anew and would grow for ever.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::writer::Handle;
+use crate::store::Error;
+
+/// How often the log is looked at.
+const INTERVAL: Duration = Duration::from_millis(250);
+/// A log of so many pages (of 4 KiB) is started anew: 32 MiB.
+const RESTART_PAGES: i64 = 8192;
+
+/// The thread that folds. Dropping it ends it.
+pub(super) struct Checkpointer {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    pub(super) fn start(connection: Connection, writer: Handle) -> Result<Self, Error> {
+        let (stop, stopped) = channel::<()>();
+        let thread = std::thread::Builder::new()
+            .name("store-checkpoint".to_owned())
+            .spawn(move || {
+                while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                    fold(&connection, &writer);
+                }
+            })
+            .map_err(|error| Error::Unusable(format!("the checkpoint thread cannot be started: {error}")))?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+/// One look at the log.
+fn fold(connection: &Connection, writer: &Handle) {
+    match passive(connection) {
+        Ok(pages) if pages >= RESTART_PAGES => {
+            drop(passive(connection));
+            writer.checkpoint();
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "a checkpoint failed; the next one tries again"),
+    }
+}
+
+/// A passive pass: waits for nobody. Answers with the pages in the log.
+fn passive(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))
+}

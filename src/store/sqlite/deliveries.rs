@@ -1,0 +1,108 @@
+//! The queue of deliveries: claimed under a lease, recorded, resumed.
+
+use rusqlite::{Connection, params};
+
+use super::row::{SALE_COLUMNS, sale};
+use crate::domain::{DeliveryId, SaleId, Timestamp, from_millis};
+use crate::store::{Attempt, Claimed, Error, Retry};
+
+/// On SQLite there is one server, so at its start every lease is a dead process's.
+pub(super) fn void_leases(connection: &Connection) -> Result<(), Error> {
+    connection.execute("UPDATE deliveries SET state = 'due', leased_until = NULL WHERE state = 'sending'", [])?;
+    Ok(())
+}
+
+pub(super) fn claim(
+    connection: &Connection,
+    upstream: &str,
+    now: Timestamp,
+    leased_until: Timestamp,
+    limit: usize,
+) -> Result<Vec<Claimed>, Error> {
+    let now = now.as_millisecond();
+    let sql = "UPDATE deliveries SET state = 'due', leased_until = NULL WHERE upstream = ?1 AND state = 'sending' AND leased_until <= ?2";
+    connection.prepare_cached(sql)?.execute(params![upstream, now])?;
+    let mut select = connection.prepare_cached(
+        "SELECT id, sale, attempts, created_at FROM deliveries
+         WHERE upstream = ?1 AND state = 'due' AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3",
+    )?;
+    let due: Vec<(DeliveryId, SaleId, u32, i64)> = select
+        .query_map(params![upstream, now, limit], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut claimed = Vec::with_capacity(due.len());
+    for (id, sale_id, attempts, created_at) in due {
+        let sql = "UPDATE deliveries SET state = 'sending', leased_until = ?2, updated_at = ?3 WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute(params![id, leased_until.as_millisecond(), now])?;
+        let sql = "UPDATE sales SET frozen = 1, revision = revision + 1 WHERE id = ?1 AND frozen = 0";
+        connection.prepare_cached(sql)?.execute([sale_id])?;
+        let mut select = connection.prepare_cached(&format!("SELECT {SALE_COLUMNS} FROM sales WHERE id = ?1"))?;
+        let sale = select.query_row([sale_id], |row| Ok(sale(row)))??;
+        claimed.push(Claimed { id, attempts, created_at: from_millis(created_at), sale });
+    }
+    Ok(claimed)
+}
+
+pub(super) fn next_due(connection: &Connection, upstream: &str) -> Result<Option<Timestamp>, Error> {
+    let sql = "SELECT MIN(due_at) FROM deliveries WHERE upstream = ?1 AND state = 'due'";
+    let millis: Option<i64> = connection.prepare_cached(sql)?.query_row([upstream], |row| row.get(0))?;
+    Ok(millis.map(from_millis))
+}
+
+pub(super) fn record(connection: &Connection, attempts: &[Attempt]) -> Result<(), Error> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO attempts VALUES (?1, (SELECT COALESCE(MAX(number), 0) + 1 FROM attempts WHERE delivery = ?1),
+         ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = attempts + ?4, last_status = ?5, last_reason = ?6,
+         updated_at = ?7, leased_until = NULL WHERE id = ?1",
+    )?;
+    for attempt in attempts {
+        let finished_at = attempt.finished_at.as_millisecond();
+        insert.execute(params![
+            attempt.delivery,
+            attempt.started_at.as_millisecond(),
+            finished_at,
+            attempt.outcome.as_str(),
+            attempt.status,
+            attempt.reason,
+            attempt.request,
+            attempt.answer,
+        ])?;
+        update.execute(params![
+            attempt.delivery,
+            attempt.state.as_str(),
+            attempt.due_at.as_millisecond(),
+            u32::from(attempt.counts),
+            attempt.status,
+            attempt.reason,
+            finished_at,
+        ])?;
+    }
+    Ok(())
+}
+
+pub(super) fn set_paused(connection: &Connection, upstream: &str, reason: Option<&str>, now: Timestamp) -> Result<(), Error> {
+    let sql = "INSERT INTO upstreams (name, paused, reason, since) VALUES (?1, ?2, ?3, ?4)
+               ON CONFLICT (name) DO UPDATE SET since = CASE WHEN paused = excluded.paused THEN since ELSE excluded.since END,
+               paused = excluded.paused, reason = excluded.reason";
+    connection.prepare_cached(sql)?.execute(params![upstream, reason.is_some(), reason, now.as_millisecond()])?;
+    Ok(())
+}
+
+pub(super) fn retry(connection: &Connection, which: &Retry, now: Timestamp) -> Result<usize, Error> {
+    let now = now.as_millisecond();
+    // The schedule counts from `created_at`, so a resumed delivery gets its days anew.
+    let set = "UPDATE deliveries SET state = 'due', due_at = ?1, created_at = ?1, attempts = 0, updated_at = ?1";
+    let changed = match which {
+        Retry::One(id) => {
+            let sql = format!("{set} WHERE id = ?2 AND state IN ('due', 'dead', 'held', 'skipped')");
+            connection.execute(&sql, params![now, id])?
+        }
+        Retry::Dead(upstream) => {
+            let sql = format!("{set} WHERE state = 'dead' AND (?2 IS NULL OR upstream = ?2)");
+            connection.execute(&sql, params![now, upstream])?
+        }
+    };
+    Ok(changed)
+}

@@ -1,0 +1,206 @@
+//! The embedded store: one SQLite file in WAL mode with `synchronous = FULL`, written by one thread.
+//!
+//! Every write of the process goes through the [`writer`], which puts all that waits into one transaction (group commit).
+//! Reads use connections of their own. Checkpoints run beside the commits, not inside them.
+
+mod checkpoint;
+mod deliveries;
+mod inbox;
+mod ledger;
+mod migrations;
+mod row;
+mod views;
+mod writer;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OpenFlags};
+
+use self::writer::Writer;
+use super::{
+    Appended, Attempt, Claimed, DeliveryView, Error, Fingerprint, QueueView, RequestView, Retry, SaleView, Store, StoredRequest,
+    UpstreamView,
+};
+use crate::attribute::{Changes, Ledger, Wanted};
+use crate::domain::{DeliveryId, Request, RequestId, SaleId, Timestamp};
+use crate::verify::Verified;
+
+/// For what a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// To serve: makes and migrates the file, and keeps every other server away from it.
+    Serve,
+    /// To look at, or to change a little, beside a running server. The file must be there.
+    Visit,
+    /// To serve for a moment from a file that nobody will miss: as `Serve`, but without waiting for the disk.
+    Scratch,
+}
+
+/// The embedded store.
+pub struct Sqlite {
+    // Dropped first: it holds a way to the writer, which ends when the last way is gone.
+    _checkpointer: Option<checkpoint::Checkpointer>,
+    writer: Writer,
+    reader: Mutex<Connection>,
+    _lock: Option<File>,
+}
+
+impl Sqlite {
+    /// Opens a file. At most `queue_limit` requests wait for the disk; one more is refused.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] with what to do: no such file, another server has it, or it is of a newer version.
+    pub fn open(path: &Path, access: Access, queue_limit: usize) -> Result<Self, Error> {
+        let lock = match access {
+            Access::Serve | Access::Scratch => Some(lock(path)?),
+            Access::Visit if !path.exists() => {
+                let text = format!("{}: there is no such store yet; `salebridge serve` makes it", path.display());
+                return Err(Error::Unusable(text));
+            }
+            Access::Visit => None,
+        };
+        let mut connection = connect(path, access)?;
+        match access {
+            Access::Serve | Access::Scratch => {
+                migrations::run(&mut connection)?;
+                deliveries::void_leases(&connection)?;
+            }
+            Access::Visit => migrations::check(&connection)?,
+        }
+        let reader = Mutex::new(connect(path, access)?);
+        let writer = Writer::start(connection, queue_limit)?;
+        let checkpointer = match access {
+            Access::Serve => Some(checkpoint::Checkpointer::start(connect(path, access)?, writer.handle())?),
+            Access::Visit | Access::Scratch => None,
+        };
+        Ok(Self { _checkpointer: checkpointer, writer, reader, _lock: lock })
+    }
+
+    fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        query(&self.reader.lock().expect("a reader does not panic while it holds the connection"))
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn append(&self, request: Verified, fingerprint: Option<Fingerprint>) -> Result<Appended, Error> {
+        self.writer.append(request, fingerprint).await
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.writer.run(|connection| Ok(connection.execute("UPDATE progress SET only = 1", []).map(drop)?)).await
+    }
+
+    fn unsettled(&self, limit: usize) -> Result<Vec<StoredRequest>, Error> {
+        self.read(|connection| inbox::unsettled(connection, limit))
+    }
+
+    fn ledger(&self, wanted: &Wanted) -> Result<Ledger, Error> {
+        self.read(|connection| ledger::load(connection, wanted))
+    }
+
+    fn expired(&self, now: Timestamp, limit: usize) -> Result<Option<Ledger>, Error> {
+        self.read(|connection| ledger::expired(connection, now, limit))
+    }
+
+    fn next_expiry(&self) -> Result<Option<Timestamp>, Error> {
+        self.read(ledger::next_expiry)
+    }
+
+    async fn settle(&self, changes: Changes, now: Timestamp) -> Result<(), Error> {
+        self.writer.run(move |connection| ledger::write(connection, &changes, now)).await
+    }
+
+    async fn claim(&self, upstream: &str, now: Timestamp, leased_until: Timestamp, limit: usize) -> Result<Vec<Claimed>, Error> {
+        let upstream = upstream.to_owned();
+        self.writer.run(move |connection| deliveries::claim(connection, &upstream, now, leased_until, limit)).await
+    }
+
+    async fn next_due(&self, upstream: &str) -> Result<Option<Timestamp>, Error> {
+        let upstream = upstream.to_owned();
+        self.writer.run(move |connection| deliveries::next_due(connection, &upstream)).await
+    }
+
+    async fn record(&self, attempts: Vec<Attempt>) -> Result<(), Error> {
+        self.writer.run(move |connection| deliveries::record(connection, &attempts)).await
+    }
+
+    async fn set_paused(&self, upstream: &str, reason: Option<String>, now: Timestamp) -> Result<(), Error> {
+        let upstream = upstream.to_owned();
+        self.writer.run(move |connection| deliveries::set_paused(connection, &upstream, reason.as_deref(), now)).await
+    }
+
+    async fn retry(&self, which: Retry, now: Timestamp) -> Result<usize, Error> {
+        self.writer.run(move |connection| deliveries::retry(connection, &which, now)).await
+    }
+
+    fn retryable(&self, which: &Retry) -> Result<Vec<DeliveryView>, Error> {
+        self.read(|connection| views::retryable(connection, which))
+    }
+
+    fn sales(&self, limit: usize) -> Result<Vec<SaleView>, Error> {
+        self.read(|connection| views::sales(connection, limit))
+    }
+
+    fn sale(&self, id: SaleId) -> Result<Option<SaleView>, Error> {
+        self.read(|connection| views::sale(connection, id))
+    }
+
+    fn requests(&self, limit: usize) -> Result<Vec<RequestView>, Error> {
+        self.read(|connection| views::requests(connection, limit))
+    }
+
+    fn request(&self, id: RequestId) -> Result<Option<(RequestView, Request)>, Error> {
+        self.read(|connection| views::request(connection, id))
+    }
+
+    fn deliveries(&self, limit: usize) -> Result<Vec<DeliveryView>, Error> {
+        self.read(|connection| views::deliveries(connection, limit))
+    }
+
+    fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryView>, Error> {
+        self.read(|connection| views::delivery(connection, id))
+    }
+
+    fn upstreams(&self) -> Result<Vec<UpstreamView>, Error> {
+        self.read(views::upstreams)
+    }
+
+    fn queues(&self) -> Result<QueueView, Error> {
+        self.read(views::queues)
+    }
+}
+
+/// Keeps a second server away from the file for as long as the answer lives.
+fn lock(path: &Path) -> Result<File, Error> {
+    let mut lock_path = PathBuf::from(path).into_os_string();
+    lock_path.push(".lock");
+    let unusable = |cause: String| Error::Unusable(format!("{}: {cause}", Path::new(&lock_path).display()));
+    let file = File::create(&lock_path).map_err(|error| unusable(format!("cannot be made: {error}")))?;
+    file.try_lock().map_err(|_| unusable("another salebridge serves this store; stop it first".to_owned()))?;
+    Ok(file)
+}
+
+fn connect(path: &Path, access: Access) -> Result<Connection, Error> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if access != Access::Visit {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let connection = Connection::open_with_flags(path, flags)
+        .map_err(|error| Error::Unusable(format!("{}: cannot be opened: {error}", path.display())))?;
+    let synchronous = if access == Access::Scratch { "OFF" } else { "FULL" };
+    connection.execute_batch(&format!(
+        "PRAGMA busy_timeout = 5000;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = {synchronous};
+         PRAGMA wal_autocheckpoint = {};
+         PRAGMA cache_size = -8192;
+         PRAGMA temp_store = MEMORY;",
+        if access == Access::Serve { 0 } else { 1000 },
+    ))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}

@@ -1,0 +1,157 @@
+//! Between a sale and its row.
+
+use std::sync::Arc;
+
+use rusqlite::{CachedStatement, Row, params};
+use serde_json::{Map, Value, json};
+
+use crate::domain::{
+    Currency, EventName, Found, Mode, Money, Origin, Reason, Sale, SaleState, Scope, from_millis,
+};
+use crate::store::Error;
+
+/// The columns of a sale, in the order of [`sale`] and of the numbered parameters of [`write_sale`].
+pub(super) const SALE_COLUMNS: &str = "id, source, scope, event, rank, amount_minor, currency, at, customer, customer_external_id, \
+     click_id, email, name, trail, keys, renewal, awaits, seen, state, waits_until, merged_into, parked_code, parked_reason, \
+     click_code, click_reason, request, counted_at, frozen, revision";
+
+/// Runs an INSERT or UPDATE whose parameters are numbered as [`SALE_COLUMNS`]; answers with the rows that it changed.
+pub(super) fn write_sale(statement: &mut CachedStatement<'_>, sale: &Sale) -> Result<usize, Error> {
+    let value = |found: &Option<Found>| found.as_ref().map(|found| found.value.clone());
+    let (state, until, merged_into, parked) = match &sale.state {
+        SaleState::Waiting(until) => ("waiting", Some(until.as_millisecond()), None, None),
+        SaleState::Ready => ("ready", None, None, None),
+        SaleState::Parked(reason) => ("parked", None, None, Some(reason)),
+        SaleState::Merged(into) => ("merged", None, Some(*into), None),
+    };
+    Ok(statement.execute(params![
+        sale.id,
+        sale.source,
+        scope(&sale.scope),
+        sale.event.as_str(),
+        sale.rank,
+        sale.money.minor,
+        sale.money.currency.code(),
+        sale.at.as_millisecond(),
+        sale.customer,
+        value(&sale.customer_external_id),
+        value(&sale.click_id),
+        value(&sale.email),
+        value(&sale.name),
+        trail(sale).to_string(),
+        serde_json::to_string(&sale.keys)?,
+        sale.renewal,
+        serde_json::to_string(&sale.awaits)?,
+        serde_json::to_string(&sale.seen)?,
+        state,
+        until,
+        merged_into,
+        parked.map(|reason| &*reason.code),
+        parked.map(|reason| &*reason.text),
+        sale.without_click.as_ref().map(|reason| &*reason.code),
+        sale.without_click.as_ref().map(|reason| &*reason.text),
+        sale.request,
+        sale.counted_at.as_millisecond(),
+        sale.frozen,
+        sale.revision + 1,
+    ])?)
+}
+
+/// Reads a sale from a row of [`SALE_COLUMNS`].
+pub(super) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
+    let trail: Value = serde_json::from_str(&row.get::<_, String>(13)?)?;
+    let found = |column: usize, name: &str| -> Result<Option<Found>, Error> {
+        let value: Option<String> = row.get(column)?;
+        value.map(|value| Ok(Found { value, origin: origin_from(&trail[name])? })).transpose()
+    };
+    let state: String = row.get(18)?;
+    let state = match state.as_str() {
+        "waiting" => SaleState::Waiting(from_millis(row.get(19)?)),
+        "ready" => SaleState::Ready,
+        "parked" => SaleState::Parked(reason(row, 21)?.ok_or_else(|| damaged("a parked sale without a reason"))?),
+        "merged" => SaleState::Merged(row.get(20)?),
+        _ => return Err(damaged("the state of a sale")),
+    };
+    let currency = Currency::from_code(&row.get::<_, String>(6)?).ok_or_else(|| damaged("the currency of a sale"))?;
+    Ok(Sale {
+        id: row.get(0)?,
+        source: text(row, 1)?,
+        scope: scope_from(&row.get::<_, String>(2)?)?,
+        event: EventName::parse(&row.get::<_, String>(3)?).ok_or_else(|| damaged("the event of a sale"))?,
+        rank: row.get(4)?,
+        money: Money { minor: row.get(5)?, currency },
+        at: from_millis(row.get(7)?),
+        customer: row.get(8)?,
+        customer_external_id: found(9, "customerExternalId")?,
+        click_id: found(10, "clickId")?,
+        email: found(11, "email")?,
+        name: found(12, "name")?,
+        keys: serde_json::from_str(&row.get::<_, String>(14)?)?,
+        renewal: row.get(15)?,
+        awaits: serde_json::from_str(&row.get::<_, String>(16)?)?,
+        seen: serde_json::from_str(&row.get::<_, String>(17)?)?,
+        state,
+        without_click: reason(row, 23)?,
+        request: row.get(25)?,
+        counted_at: from_millis(row.get(26)?),
+        frozen: row.get(27)?,
+        revision: row.get(28)?,
+    })
+}
+
+/// A scope as it is stored.
+pub(super) fn scope(scope: &Scope) -> String {
+    format!("{}:{}", scope.mode.as_str(), scope.account)
+}
+
+pub(super) fn scope_from(text: &str) -> Result<Scope, Error> {
+    let (mode, account) = text.split_once(':').ok_or_else(|| damaged("a scope"))?;
+    let mode = match mode {
+        "live" => Mode::Live,
+        "test" => Mode::Test,
+        _ => return Err(damaged("the mode of a scope")),
+    };
+    Ok(Scope { account: account.into(), mode })
+}
+
+/// Where a value came from, as it is stored and shown.
+pub(super) fn origin(origin: &Origin) -> Value {
+    match origin {
+        Origin::Request { request, path } => json!({"from": "request", "request": request, "path": &**path}),
+        Origin::Memory { request } => json!({"from": "memory", "request": request}),
+    }
+}
+
+pub(super) fn origin_from(value: &Value) -> Result<Origin, Error> {
+    let request = value["request"].as_i64().ok_or_else(|| damaged("the origin of a value"))?;
+    match value["path"].as_str() {
+        Some(path) => Ok(Origin::Request { request, path: path.into() }),
+        None => Ok(Origin::Memory { request }),
+    }
+}
+
+pub(super) fn damaged(what: &str) -> Error {
+    Error::Damaged(what.to_owned())
+}
+
+fn trail(sale: &Sale) -> Value {
+    let fields = [
+        ("customerExternalId", &sale.customer_external_id),
+        ("clickId", &sale.click_id),
+        ("email", &sale.email),
+        ("name", &sale.name),
+    ];
+    let known = fields.into_iter().filter_map(|(name, found)| Some((name.to_owned(), origin(&found.as_ref()?.origin))));
+    Value::Object(known.collect::<Map<_, _>>())
+}
+
+fn text(row: &Row<'_>, column: usize) -> Result<Arc<str>, Error> {
+    Ok(row.get_ref(column)?.as_str().map_err(|error| Error::Damaged(error.to_string()))?.into())
+}
+
+/// A code and the sentence in the column after it.
+fn reason(row: &Row<'_>, column: usize) -> Result<Option<Reason>, Error> {
+    let code: Option<String> = row.get(column)?;
+    let text: Option<String> = row.get(column + 1)?;
+    Ok(code.zip(text).map(|(code, text)| Reason::new(code, text)))
+}

@@ -1,0 +1,202 @@
+//! What people and programs are shown: listings, newest first, and single rows with their story.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
+
+use super::inbox;
+use super::row::{SALE_COLUMNS, damaged, sale as read_sale};
+use crate::domain::{DeliveryId, DeliveryState, Key, Request, RequestId, Sale, SaleId, SaleState, from_millis, invoice_id_of};
+use crate::store::{AttemptView, DeliveryView, Error, EventView, QueueView, RequestView, Retry, SaleView, UpstreamView};
+
+const DELIVERY_COLUMNS: &str = "d.id, d.sale, d.upstream, d.state, d.attempts, d.due_at, d.last_status, d.last_reason";
+const EVENT_COLUMNS: &str = "request, kind, outcome, code, reason, sale, at";
+
+pub(super) fn sales(connection: &Connection, limit: usize) -> Result<Vec<SaleView>, Error> {
+    let mut select = connection.prepare(&format!("SELECT {SALE_COLUMNS}, trail FROM sales ORDER BY id DESC LIMIT ?1"))?;
+    let mut rows = select.query([limit])?;
+    let mut views = Vec::new();
+    while let Some(row) = rows.next()? {
+        views.push(sale_view(connection, row)?);
+    }
+    Ok(views)
+}
+
+pub(super) fn sale(connection: &Connection, id: SaleId) -> Result<Option<SaleView>, Error> {
+    let mut select = connection.prepare(&format!("SELECT {SALE_COLUMNS}, trail FROM sales WHERE id = ?1"))?;
+    select.query_row([id], |row| Ok(sale_view(connection, row))).optional()?.transpose()
+}
+
+pub(super) fn requests(connection: &Connection, limit: usize) -> Result<Vec<RequestView>, Error> {
+    let sql = "SELECT id, source, received_at, length(body) FROM inbox ORDER BY id DESC LIMIT ?1";
+    let mut select = connection.prepare(sql)?;
+    let mut rows = select.query([limit])?;
+    let mut views = Vec::new();
+    while let Some(row) = rows.next()? {
+        views.push(request_view(connection, row)?);
+    }
+    Ok(views)
+}
+
+pub(super) fn request(connection: &Connection, id: RequestId) -> Result<Option<(RequestView, Request)>, Error> {
+    let Some(request) = inbox::find(connection, id)? else { return Ok(None) };
+    let sql = "SELECT id, source, received_at, length(body) FROM inbox WHERE id = ?1";
+    let view = connection.query_row(sql, [id], |row| Ok(request_view(connection, row)))??;
+    Ok(Some((view, request)))
+}
+
+pub(super) fn deliveries(connection: &Connection, limit: usize) -> Result<Vec<DeliveryView>, Error> {
+    select_deliveries(connection, "ORDER BY d.id DESC LIMIT ?1", &[&limit])
+}
+
+pub(super) fn delivery(connection: &Connection, id: DeliveryId) -> Result<Option<DeliveryView>, Error> {
+    let Some(mut view) = select_deliveries(connection, "WHERE d.id = ?1", &[&id])?.pop() else { return Ok(None) };
+    let mut select = connection.prepare(
+        "SELECT number, started_at, finished_at, outcome, status, reason, request, answer
+         FROM attempts WHERE delivery = ?1 ORDER BY number",
+    )?;
+    let attempts = select.query_map([id], |row| {
+        let (started_at, finished_at): (i64, i64) = (row.get(1)?, row.get(2)?);
+        Ok(AttemptView {
+            number: row.get(0)?,
+            started_at: from_millis(started_at).to_string(),
+            duration_ms: finished_at - started_at,
+            outcome: row.get(3)?,
+            status: row.get(4)?,
+            reason: row.get(5)?,
+            request: row.get(6)?,
+            answer: row.get(7)?,
+        })
+    })?;
+    view.history = attempts.collect::<Result<_, _>>()?;
+    Ok(Some(view))
+}
+
+pub(super) fn retryable(connection: &Connection, which: &Retry) -> Result<Vec<DeliveryView>, Error> {
+    match which {
+        Retry::One(id) => {
+            select_deliveries(connection, "WHERE d.id = ?1 AND d.state IN ('due', 'dead', 'held', 'skipped')", &[id])
+        }
+        Retry::Dead(upstream) => {
+            let rest = "WHERE d.state = 'dead' AND (?1 IS NULL OR d.upstream = ?1) ORDER BY d.id";
+            select_deliveries(connection, rest, &[upstream])
+        }
+    }
+}
+
+pub(super) fn upstreams(connection: &Connection) -> Result<Vec<UpstreamView>, Error> {
+    let mut select = connection.prepare("SELECT name, paused, reason, since FROM upstreams ORDER BY name")?;
+    let views = select.query_map([], |row| {
+        let since = from_millis(row.get(3)?).to_string();
+        Ok(UpstreamView { name: row.get(0)?, paused: row.get(1)?, reason: row.get(2)?, since })
+    })?;
+    Ok(views.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn queues(connection: &Connection) -> Result<QueueView, Error> {
+    let sql = "SELECT (SELECT COALESCE(MAX(id), 0) FROM inbox) - (SELECT settled_through FROM progress),
+        (SELECT COUNT(*) FROM sales WHERE state = 'waiting'),
+        (SELECT COUNT(*) FROM deliveries WHERE state = 'due') + (SELECT COUNT(*) FROM deliveries WHERE state = 'sending'),
+        (SELECT COUNT(*) FROM deliveries WHERE state = 'dead')";
+    Ok(connection.query_row(sql, [], |row| {
+        Ok(QueueView { unsettled: row.get(0)?, waiting: row.get(1)?, due: row.get(2)?, dead: row.get(3)? })
+    })?)
+}
+
+fn select_deliveries(connection: &Connection, rest: &str, values: &[&dyn ToSql]) -> Result<Vec<DeliveryView>, Error> {
+    let sql = format!("SELECT {DELIVERY_COLUMNS}, s.keys FROM deliveries d JOIN sales s ON s.id = d.sale {rest}");
+    let mut select = connection.prepare(&sql)?;
+    let mut rows = select.query(values)?;
+    let mut views = Vec::new();
+    while let Some(row) = rows.next()? {
+        views.push(delivery_view(row)?);
+    }
+    Ok(views)
+}
+
+fn delivery_view(row: &Row<'_>) -> Result<DeliveryView, Error> {
+    let keys: Vec<Key> = serde_json::from_str(&row.get::<_, String>(8)?)?;
+    Ok(DeliveryView {
+        id: row.get(0)?,
+        sale: row.get(1)?,
+        upstream: row.get(2)?,
+        state: DeliveryState::parse(&row.get::<_, String>(3)?).ok_or_else(|| damaged("the state of a delivery"))?,
+        invoice_id: invoice_id_of(&keys),
+        attempts: row.get(4)?,
+        due_at: from_millis(row.get(5)?).to_string(),
+        last_status: row.get(6)?,
+        last_reason: row.get(7)?,
+        history: Vec::new(),
+    })
+}
+
+fn sale_view(connection: &Connection, row: &Row<'_>) -> Result<SaleView, Error> {
+    let sale = read_sale(row)?;
+    let reason = match &sale.state {
+        SaleState::Parked(reason) => Some(reason.clone()),
+        SaleState::Waiting(_) | SaleState::Ready | SaleState::Merged(_) => sale.without_click.clone(),
+    };
+    let merged_into = match sale.state {
+        SaleState::Merged(into) => Some(into),
+        SaleState::Waiting(_) | SaleState::Ready | SaleState::Parked(_) => None,
+    };
+    let waits = match sale.state {
+        SaleState::Waiting(until) => Some(format!("waits until {until:.0} for {}", sale.awaits.join(", "))),
+        SaleState::Ready | SaleState::Parked(_) | SaleState::Merged(_) => None,
+    };
+    let mut events = connection.prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE sale = ?1 ORDER BY request"))?;
+    let mut doubles =
+        connection.prepare_cached("SELECT first + second - ?1 FROM double_counts WHERE first = ?1 OR second = ?1 ORDER BY 1")?;
+    Ok(SaleView {
+        id: sale.id,
+        source: sale.source.to_string(),
+        mode: sale.scope.mode.as_str().to_owned(),
+        state: state_name(&sale).to_owned(),
+        code: reason.as_ref().map(|reason| reason.code.to_string()),
+        reason: reason.map(|reason| reason.text.to_string()).or(waits),
+        event: sale.to_event().to_json(),
+        customer: sale.customer.clone(),
+        keys: sale.keys.iter().map(|key| format!("{}:{}", key.kind, key.value)).collect(),
+        trail: serde_json::from_str(&row.get::<_, String>(29)?)?,
+        counted_at: sale.counted_at.to_string(),
+        merged_into,
+        possible_double_counts: doubles.query_map([sale.id], |row| row.get(0))?.collect::<Result<_, _>>()?,
+        events: events.query_map([sale.id], event_view)?.collect::<Result<_, _>>()?,
+        deliveries: select_deliveries(connection, "WHERE d.sale = ?1 ORDER BY d.id", &[&sale.id])?,
+    })
+}
+
+fn state_name(sale: &Sale) -> &'static str {
+    match sale.state {
+        SaleState::Waiting(_) => "waiting",
+        SaleState::Ready => "ready",
+        SaleState::Parked(_) => "parked",
+        SaleState::Merged(_) => "merged",
+    }
+}
+
+fn request_view(connection: &Connection, row: &Row<'_>) -> Result<RequestView, Error> {
+    let id: RequestId = row.get(0)?;
+    let mut events = connection.prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE request = ?1 ORDER BY position"))?;
+    let events: Vec<EventView> = events.query_map(params![id], event_view)?.collect::<Result<_, _>>()?;
+    let strongest = ["sale", "corroborates", "parked", "ignored", "duplicate"];
+    let outcome = strongest.into_iter().find(|outcome| events.iter().any(|event| event.outcome == *outcome));
+    Ok(RequestView {
+        id,
+        source: row.get(1)?,
+        received_at: from_millis(row.get(2)?).to_string(),
+        body_bytes: row.get(3)?,
+        outcome: outcome.unwrap_or("received").to_owned(),
+        events,
+    })
+}
+
+fn event_view(row: &Row<'_>) -> rusqlite::Result<EventView> {
+    Ok(EventView {
+        request: row.get(0)?,
+        kind: row.get(1)?,
+        outcome: row.get(2)?,
+        code: row.get(3)?,
+        reason: row.get(4)?,
+        sale: row.get(5)?,
+        at: from_millis(row.get(6)?).to_string(),
+    })
+}

@@ -1,0 +1,158 @@
+//! The one thread that writes: whatever waits is written in one transaction and answered after its commit.
+
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::inbox;
+use crate::store::{Appended, Error, Fingerprint};
+use crate::verify::Verified;
+
+/// At most so many jobs share a commit, so that the first of them does not wait for ever.
+const BATCH_LIMIT: usize = 256;
+
+/// Tells the asker how it went; called after the commit, with the commit's own result.
+type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
+/// Writes inside the open transaction, or is told why there is none.
+type Task = Box<dyn FnOnce(Result<&Connection, Error>) -> Answer + Send>;
+
+enum Job {
+    Write(Task),
+    Checkpoint(oneshot::Sender<()>),
+}
+
+/// The writing thread. Dropping it writes what waits, then ends it.
+pub(super) struct Writer {
+    handle: Option<Handle>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A way to the writing thread.
+#[derive(Clone)]
+pub(super) struct Handle(mpsc::Sender<Job>);
+
+impl Writer {
+    pub(super) fn start(mut connection: Connection, queue_limit: usize) -> Result<Self, Error> {
+        let (sender, jobs) = mpsc::channel(queue_limit);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || work(&mut connection, jobs))
+            .map_err(|error| Error::Unusable(format!("the writing thread cannot be started: {error}")))?;
+        Ok(Self { handle: Some(Handle(sender)), thread: Some(thread) })
+    }
+
+    pub(super) fn handle(&self) -> Handle {
+        self.handle.clone().expect("the writer is there until it is dropped")
+    }
+
+    /// Appends a request, or refuses at once where the queue is full. An append that fails changes nothing by itself, so
+    /// it needs no savepoint.
+    pub(super) async fn append(&self, request: Verified, fingerprint: Option<Fingerprint>) -> Result<Appended, Error> {
+        let (task, answered) = task(move |connection| inbox::append(connection, request.request(), fingerprint));
+        match self.jobs().try_send(Job::Write(task)) {
+            Ok(()) => answered.await.unwrap_or_else(|_| Err(gone())),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Error::Busy),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(gone()),
+        }
+    }
+
+    /// Runs a write of several statements: where it fails, only its own changes are undone.
+    pub(super) async fn run<T, F>(&self, write: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    {
+        let (task, answered) = task(move |connection| in_savepoint(connection, write));
+        self.jobs().send(Job::Write(task)).await.map_err(|_| gone())?;
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    fn jobs(&self) -> &mpsc::Sender<Job> {
+        &self.handle.as_ref().expect("the writer is there until it is dropped").0
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.handle = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the writer was already answered to everyone who waited for it.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Handle {
+    /// Lets the writer fold the rest of the log into the file, between two commits.
+    pub(super) fn checkpoint(&self) {
+        let (done, finished) = oneshot::channel();
+        if self.0.blocking_send(Job::Checkpoint(done)).is_ok() {
+            // An error only means that the writer ended first.
+            drop(finished.blocking_recv());
+        }
+    }
+}
+
+/// A write and the place where its answer arrives. Nobody may wait there any more; what was written stays written.
+fn task<T, F>(write: F) -> (Task, oneshot::Receiver<Result<T, Error>>)
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+{
+    let (answer, answered) = oneshot::channel();
+    let task: Task = Box::new(move |connection| {
+        let result = connection.and_then(write);
+        Box::new(move |committed| drop(answer.send(committed.and(result))))
+    });
+    (task, answered)
+}
+
+fn work(connection: &mut Connection, mut jobs: mpsc::Receiver<Job>) {
+    let mut batch = Vec::with_capacity(BATCH_LIMIT);
+    while jobs.blocking_recv_many(&mut batch, BATCH_LIMIT) > 0 {
+        write(connection, batch.drain(..));
+    }
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        tracing::warn!(%error, "the log could not be folded into the store; the next start does it");
+    }
+}
+
+/// Writes a batch in one transaction and answers everyone after the commit.
+fn write(connection: &Connection, batch: impl Iterator<Item = Job>) {
+    let mut answers: Vec<Answer> = Vec::with_capacity(BATCH_LIMIT);
+    let mut checkpoints = Vec::new();
+    let begun = connection.execute_batch("BEGIN IMMEDIATE").map_err(Error::from);
+    for job in batch {
+        match job {
+            Job::Write(task) => answers.push(task(begun.clone().map(|()| connection))),
+            Job::Checkpoint(done) => checkpoints.push(done),
+        }
+    }
+    let committed = begun.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    if committed.is_err() && !connection.is_autocommit() {
+        // The commit failed (a full disk): nothing of the batch may stay open.
+        drop(connection.execute_batch("ROLLBACK"));
+    }
+    for answer in answers {
+        answer(committed.clone());
+    }
+    for done in checkpoints {
+        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())) {
+            tracing::warn!(%error, "a checkpoint failed; the next one tries again");
+        }
+        let _ = done.send(()); // an error says that the checkpointer has ended
+    }
+}
+
+fn in_savepoint<T>(connection: &Connection, write: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+    connection.execute_batch("SAVEPOINT task")?;
+    let result = write(connection);
+    let end = if result.is_ok() { "RELEASE task" } else { "ROLLBACK TO task; RELEASE task" };
+    connection.execute_batch(end)?;
+    result
+}
+
+fn gone() -> Error {
+    Error::Unavailable("the writing thread has ended".to_owned())
+}

@@ -1,0 +1,164 @@
+//! What people and programs are shown of the store. Field names are part of the `--json` output.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::domain::{DeliveryId, DeliveryState, RequestId, SaleId};
+
+/// A sale with its story.
+#[derive(Debug, Clone, Serialize)]
+pub struct SaleView {
+    /// Its number.
+    pub id: SaleId,
+    /// The source.
+    pub source: String,
+    /// Live or test.
+    pub mode: String,
+    /// `waiting`, `ready`, `parked` or `merged`.
+    pub state: String,
+    /// Why it waits or is parked, or why it has no click.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The stable code of that reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The canonical sale event, field by field.
+    #[serde(flatten)]
+    pub event: Map<String, Value>,
+    /// The provider's id of its customer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// Every id by which it may be found, as `kind:value`.
+    pub keys: Vec<String>,
+    /// Where each field came from.
+    pub trail: Value,
+    /// When the bridge counted it (RFC 3339).
+    pub counted_at: String,
+    /// The sale it was merged into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<SaleId>,
+    /// Sales, sent as well, that turned out to be the same purchase.
+    pub possible_double_counts: Vec<SaleId>,
+    /// The events that spoke of it, oldest first.
+    pub events: Vec<EventView>,
+    /// Its deliveries.
+    pub deliveries: Vec<DeliveryView>,
+}
+
+/// What became of one event.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventView {
+    /// The request that held it.
+    pub request: RequestId,
+    /// The provider's type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `sale`, `corroborates`, `ignored`, `parked` or `duplicate`.
+    pub outcome: String,
+    /// The stable code, where there is something to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The sale it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sale: Option<SaleId>,
+    /// When it happened (RFC 3339).
+    pub at: String,
+}
+
+/// A request.
+#[derive(Debug, Clone, Serialize)]
+pub struct RequestView {
+    /// Its number.
+    pub id: RequestId,
+    /// The source.
+    pub source: String,
+    /// When it was received (RFC 3339).
+    pub received_at: String,
+    /// The size of its body.
+    pub body_bytes: usize,
+    /// The strongest outcome of its events, or `received` while it is not settled.
+    pub outcome: String,
+    /// Its events.
+    pub events: Vec<EventView>,
+}
+
+/// A delivery.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeliveryView {
+    /// Its number.
+    pub id: DeliveryId,
+    /// The sale.
+    pub sale: SaleId,
+    /// The upstream.
+    pub upstream: String,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// The sale's invoice id.
+    #[serde(rename = "invoiceId", skip_serializing_if = "Option::is_none")]
+    pub invoice_id: Option<String>,
+    /// Tries that count.
+    pub attempts: u32,
+    /// When it is or was due (RFC 3339).
+    pub due_at: String,
+    /// The HTTP status of the last answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_status: Option<u16>,
+    /// What the last try came to, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_reason: Option<String>,
+    /// Each try, oldest first; only where one delivery is shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<AttemptView>,
+}
+
+/// One try of a delivery.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttemptView {
+    /// Counted from 1.
+    pub number: u32,
+    /// When it began (RFC 3339).
+    pub started_at: String,
+    /// How long it took.
+    pub duration_ms: i64,
+    /// What it came to.
+    pub outcome: String,
+    /// The HTTP status, where there was an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// In words.
+    pub reason: String,
+    /// What was sent.
+    pub request: String,
+    /// The start of the answer.
+    pub answer: String,
+}
+
+/// An upstream's queue.
+#[derive(Debug, Clone, Serialize)]
+pub struct UpstreamView {
+    /// Its configured name.
+    pub name: String,
+    /// True while its queue stands still.
+    pub paused: bool,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Since when (RFC 3339).
+    pub since: String,
+}
+
+/// How much waits where.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct QueueView {
+    /// Requests that are stored but not settled.
+    pub unsettled: u64,
+    /// Sales that wait for their customer or their click.
+    pub waiting: u64,
+    /// Deliveries that are due or being sent.
+    pub due: u64,
+    /// Deliveries that a person must look at.
+    pub dead: u64,
+}
