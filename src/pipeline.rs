@@ -158,6 +158,7 @@ fn without_source(stored: &StoredRequest) -> Event {
         email: None,
         name: None,
         keys: Vec::new(),
+        renewal: false,
         meaning: Meaning::Parked(Reason::new("source_unknown", why)),
     }
 }

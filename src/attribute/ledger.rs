@@ -126,7 +126,7 @@ impl Ledger {
 
     /// Learns from the event and adds it to the sale that it speaks of. `None` where there is no such sale yet.
     fn complete(&mut self, event: &Event, claim: Option<&Claim>, rules: &Rules, now: Timestamp) -> Option<(usize, Option<Reason>)> {
-        self.learn(event, claim);
+        self.learn(event);
         let matching = self.matching(event);
         let found = matching.first().copied().map(|first| {
             let index = matching[1..].iter().fold(first, |stays, &other| self.join(stays, other, event));
@@ -208,7 +208,7 @@ impl Ledger {
 
     /// Remembers what the event says about the provider's customer. A renewal repeats its first click for ever, so it
     /// never replaces a newer one.
-    fn learn(&mut self, event: &Event, claim: Option<&Claim>) {
+    fn learn(&mut self, event: &Event) {
         let Some(customer) = &event.customer else { return };
         let key = (event.scope.clone(), customer.clone());
         let identity = self.identities.entry(key.clone()).or_insert_with(|| Identity {
@@ -223,8 +223,7 @@ impl Ledger {
             identity.customer_external_id.clone_from(&event.customer_external_id);
         }
         if let Some(click) = &event.click_id {
-            let is_renewal = claim.is_some_and(|claim| claim.renewal);
-            if identity.click_id.as_ref().is_none_or(|(_, known_at)| event.at >= *known_at && !is_renewal) {
+            if identity.click_id.as_ref().is_none_or(|(_, known_at)| event.at >= *known_at && !event.renewal) {
                 identity.click_id = Some((click.clone(), event.at));
             }
         }

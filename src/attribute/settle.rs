@@ -28,7 +28,7 @@ pub(super) fn open(id: SaleId, event: &Event, claim: &Claim, now: Timestamp) -> 
         email: event.email.clone(),
         name: event.name.clone(),
         keys: Vec::new(),
-        renewal: claim.renewal,
+        renewal: event.renewal,
         awaits: claim.awaits.clone(),
         seen: vec![event.kind.as_str().into()],
         state: SaleState::Waiting(now),
@@ -58,7 +58,7 @@ pub(super) fn fill(sale: &mut Sale, event: &Event, claim: Option<&Claim>) -> Opt
                 sale.awaits.push(Arc::clone(kind));
             }
         }
-        sale.renewal &= claim.renewal;
+        sale.renewal &= event.renewal;
         if claim.rank > sale.rank {
             (sale.rank, sale.event, sale.money, sale.at) = (claim.rank, claim.event, claim.money, event.at);
         }

@@ -25,7 +25,7 @@ impl Printer {
 
     /// One line. A reader that has gone away (`| head`) is no fault of ours.
     pub(super) fn line(&self, text: impl AsRef<str>) {
-        drop(writeln!(std::io::stdout().lock(), "{}", text.as_ref()));
+        drop(std::io::stdout().lock().write_all(format!("{}\n", text.as_ref()).as_bytes()));
     }
 
     /// One line of JSON.

@@ -98,8 +98,6 @@ pub struct Claim {
     pub rank: u8,
     /// How much, exactly.
     pub money: Money,
-    /// True where the payment repeats an earlier purchase, so that memory may answer at once.
-    pub renewal: bool,
     /// The provider's event types that may still bring the customer or the click.
     pub awaits: Vec<Arc<str>>,
 }
@@ -135,6 +133,8 @@ pub struct Event {
     pub name: Option<Found>,
     /// The ids that tie it to a sale.
     pub keys: Vec<Key>,
+    /// True where it repeats an earlier purchase: memory may answer at once, and its click is the old one.
+    pub renewal: bool,
     /// What it says about money.
     pub meaning: Meaning,
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{Outcome, Verdict};
 use crate::attribute::Rules;
-use crate::domain::{Timestamp, decimal_to_minor};
+use crate::domain::Timestamp;
 use crate::pack::{Expected, Pack, Scenario, Source, scenarios};
 use crate::pipeline::Pipeline;
 use crate::store::{Access, Sqlite, Store as _};
@@ -132,12 +132,21 @@ fn same_sales(sales: &[Map<String, Value>], wanted: &[Value]) -> Result<(), Stri
 
 /// Amounts are the same where they are equal as decimals, times where they are the same second.
 fn is_same(name: &str, one: Option<&Value>, other: Option<&Value>) -> bool {
-    let amount = |value: Option<&Value>| decimal_to_minor(&value?.as_number()?.to_string(), 9).ok();
+    let amount = |value: Option<&Value>| value?.as_number().map(|number| plain(&number.to_string()));
     let second = |value: Option<&Value>| Some(value?.as_str()?.parse::<Timestamp>().ok()?.as_second());
     match name {
         "amount" => amount(one).is_some() && amount(one) == amount(other),
         "timestamp" => second(one).is_some() && second(one) == second(other),
         _ => one == other,
+    }
+}
+
+/// The digits of a decimal without surplus zeros: 49.90 and 49.9 are one number.
+fn plain(digits: &str) -> String {
+    match digits.split_once('.') {
+        Some((whole, fraction)) if fraction.bytes().all(|byte| byte == b'0') => whole.to_owned(),
+        Some(_) => digits.trim_end_matches('0').to_owned(),
+        None => digits.to_owned(),
     }
 }
 

@@ -48,8 +48,9 @@ impl Amount {
             return Err(senseless("negative_amount", "the amount of a payment is negative".to_owned()));
         }
         for part in self.parts_to_take_away(kind) {
-            if let Some(text) = first(part, document) {
-                minor = minor.checked_sub(read(&text)?).ok_or_else(|| {
+            let texts = part.iter().map(|place| place.read_all(document)).find(|texts| !texts.is_empty());
+            for text in texts.into_iter().flatten() {
+                minor = minor.checked_sub(read(text.trim())?).ok_or_else(|| {
                     senseless("amount_out_of_range", "the amount's parts are beyond what an account can hold".to_owned())
                 })?;
             }

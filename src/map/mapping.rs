@@ -37,7 +37,7 @@ pub struct Mapping {
     id: Option<Place>,
     at: Vec<Place>,
     at_form: TimeForm,
-    mode: Option<(Place, Vec<String>)>,
+    mode: Option<(Vec<Place>, Vec<String>)>,
     exponents: HashMap<Currency, u8>,
     rules: Vec<Compiled>,
 }
@@ -63,7 +63,10 @@ impl Mapping {
         };
         let kind = place("event.type", &spec.event.kind);
         let id = spec.event.id.as_ref().and_then(|text| place("event.id", text));
-        let mode = spec.event.mode.as_ref().and_then(|mode| Some((place("event.mode.path", &mode.path)?, mode.test.clone())));
+        let mode = spec.event.mode.as_ref().map(|mode| {
+            let places = mode.paths.iter().filter_map(|text| place("event.mode.paths", text)).collect();
+            (places, mode.test.clone())
+        });
         if let Some(header) = id.as_ref().and_then(Place::header)
             && !signed_headers.iter().any(|signed| signed.eq_ignore_ascii_case(header))
         {
@@ -112,9 +115,10 @@ impl Mapping {
 
     /// The headers whose values the rules read.
     pub fn headers_read(&self) -> BTreeSet<String> {
-        let places = [Some(&self.kind), self.id.as_ref(), self.mode.as_ref().map(|(place, _)| place)];
+        let places = [Some(&self.kind), self.id.as_ref()];
+        let mode = self.mode.iter().flat_map(|(places, _)| places);
         let rules = self.rules.iter().flat_map(Compiled::places);
-        places.into_iter().flatten().chain(&self.at).chain(rules).filter_map(Place::header).map(str::to_owned).collect()
+        places.into_iter().flatten().chain(mode).chain(&self.at).chain(rules).filter_map(Place::header).map(str::to_owned).collect()
     }
 
     /// The provider's event types by what the rules make of them: (counted, ignored or parked).
@@ -164,6 +168,7 @@ impl Mapping {
             event.email = fields.email;
             event.name = fields.name;
             event.keys = rule.read_keys(document);
+            event.renewal = rule.renewal;
             event.meaning = match &rule.verdict {
                 Verdict::Sale(sale) => self.claim(sale, &event, document),
                 Verdict::Ignore(reason) => Meaning::Ignored(reason.clone()),
@@ -185,7 +190,6 @@ impl Mapping {
                 event: rule.event,
                 rank: rule.rank,
                 money,
-                renewal: rule.renewal,
                 awaits: rule.awaits.clone(),
             }),
             Err(NoMoney::Zero(reason)) => Meaning::Ignored(reason),
@@ -194,11 +198,9 @@ impl Mapping {
     }
 
     fn read_mode(&self, document: Document<'_>) -> Mode {
-        let Some((place, test)) = &self.mode else { return Mode::Live };
-        match place.read(document) {
-            Some(value) if test.iter().any(|known| *known == value) => Mode::Test,
-            Some(_) | None => Mode::Live,
-        }
+        let Some((places, test)) = &self.mode else { return Mode::Live };
+        let is_test = |place: &Place| place.read(document).is_some_and(|value| test.iter().any(|known| *known == value));
+        if places.iter().any(is_test) { Mode::Test } else { Mode::Live }
     }
 
     fn read_at(&self, document: Document<'_>) -> Option<Timestamp> {
@@ -226,6 +228,7 @@ impl Mapping {
             email: None,
             name: None,
             keys: Vec::new(),
+            renewal: false,
             meaning,
         }
     }

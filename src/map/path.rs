@@ -65,6 +65,16 @@ impl Place {
     }
 }
 
+impl Place {
+    /// All values that stand here, as text.
+    pub(super) fn read_all<'a>(&'a self, document: Document<'a>) -> Vec<Cow<'a, str>> {
+        match &self.kind {
+            Kind::Header(_) => self.read(document).into_iter().collect(),
+            Kind::Body(path) => path.query(document.body).all().into_iter().filter_map(scalar).collect(),
+        }
+    }
+}
+
 /// A value as text: numbers keep their exact digits; null, blank texts, objects and arrays are nothing.
 fn scalar(value: &Value) -> Option<Cow<'_, str>> {
     match value {

@@ -20,6 +20,7 @@ pub(super) struct Compiled {
     pub(super) verdict: Verdict,
     keys: Vec<KeyPlaces>,
     pub(super) customer: Customer,
+    pub(super) renewal: bool,
 }
 
 /// What a rule says about money.
@@ -36,7 +37,6 @@ pub(super) struct SaleRule {
     pub(super) event: EventName,
     pub(super) rank: u8,
     pub(super) amount: Amount,
-    pub(super) renewal: bool,
     pub(super) awaits: Vec<Arc<str>>,
 }
 
@@ -91,7 +91,7 @@ impl Compiled {
             fault("keys", "a sale needs at least one identifying key, or it could be counted twice".to_owned());
         }
         let types = rule.types.as_ref().map(|types| types.iter().cloned().collect());
-        Some(Self { types, when, verdict, keys: places, customer })
+        Some(Self { types, when, verdict, keys: places, customer, renewal: rule.renewal })
     }
 
     pub(super) fn applies(&self, kind: &str, document: Document<'_>) -> bool {
@@ -218,5 +218,5 @@ fn sale(rule: &Rule, name: &str, kind: AmountKind, fault: &mut dyn FnMut(&str, S
         fault("amount", "the source wants a net amount, but this event does not say its tax or shipping".to_owned());
     }
     let awaits = rule.awaits.iter().map(|kind| kind.as_str().into()).collect();
-    Some(SaleRule { event: event?, rank: rule.rank?, amount, renewal: rule.renewal, awaits })
+    Some(SaleRule { event: event?, rank: rule.rank?, amount, awaits })
 }

@@ -63,8 +63,8 @@ pub enum TimeForm {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModeSpec {
-    /// The place of the flag.
-    pub path: String,
+    /// The places of the flag; one that means test is enough.
+    pub paths: Vec<String>,
     /// The values that mean test, as text (`"true"`, `"false"`, `"test"`).
     pub test: Vec<String>,
 }
@@ -133,14 +133,15 @@ pub struct Rule {
     pub amount: Option<AmountSpec>,
     /// The places of the currency's code. Sales need it.
     pub currency: Option<Vec<String>>,
-    /// The tax inside the amount, in the same unit.
+    /// The tax inside the amount, in the same unit. Where the first place that holds a value holds several (`[*]`), their sum.
     pub tax: Option<Vec<String>>,
-    /// The shipping inside the amount, in the same unit.
+    /// The shipping inside the amount, in the same way.
     pub shipping: Option<Vec<String>>,
     /// The places of the ids, by kind.
     #[serde(default)]
     pub keys: BTreeMap<String, Vec<String>>,
-    /// True where the payment repeats an earlier purchase.
+    /// True where the event repeats an earlier purchase: memory may answer at once, and the click that it carries is the old
+    /// one, which never replaces a newer one in memory.
     #[serde(default)]
     pub renewal: bool,
     /// The event types that may still bring the customer or the click.

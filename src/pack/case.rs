@@ -119,16 +119,15 @@ impl Case {
     /// One `# key: value` line; other remarks are for the reader.
     fn note(&mut self, note: &str, line: usize) -> Result<(), CaseError> {
         let Some((key, value)) = note.split_once(':') else { return Ok(()) };
-        let value = value.trim();
+        // A remark may stand behind the value, two spaces away.
+        let value = value.trim().split("  ").next().unwrap_or_default().trim_end();
         match key.trim() {
             "at" => {
-                // The format's own example puts a remark behind the value.
-                let instant = value.split_ascii_whitespace().next().unwrap_or_default();
-                let cause = format!("{instant:?} is not a time like 2026-11-22T05:11:00Z");
-                self.at = Some(instant.parse().map_err(|_| CaseError { line, cause })?);
+                let cause = format!("{value:?} is not a time like 2026-11-22T05:11:00Z");
+                self.at = Some(value.parse().map_err(|_| CaseError { line, cause })?);
             }
-            "secret" => self.secrets.push(Secret::new(value.split_ascii_whitespace().next().unwrap_or_default())),
-            "url" => self.url = value.split_ascii_whitespace().next().map(str::to_owned),
+            "secret" => self.secrets.push(Secret::new(value)),
+            "url" => self.url = Some(value.to_owned()),
             _ => {}
         }
         Ok(())
