@@ -15,9 +15,7 @@ use crate::pack::Source;
 use crate::store::{Error, Store, StoredRequest};
 
 /// So many requests are settled in one transaction.
-const BATCH_LIMIT: usize = 128;
-/// A change that collided with another one is tried again so often.
-const CONFLICT_LIMIT: usize = 10;
+const BATCH_LIMIT: usize = 256;
 /// The inbox is looked at at least so often, even if nobody rings.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -25,7 +23,15 @@ const IDLE: Duration = Duration::from_secs(1);
 pub struct Pipeline {
     store: Arc<dyn Store>,
     sources: Arc<HashMap<String, Arc<Source>>>,
-    rules: Rules,
+    rules: Arc<Rules>,
+}
+
+/// Requests that were read and mapped, but not settled.
+#[derive(Default)]
+struct Batch {
+    events: Vec<Event>,
+    last: RequestId,
+    requests: usize,
 }
 
 /// What one step did.
@@ -33,8 +39,8 @@ pub struct Pipeline {
 pub struct Step {
     /// Requests that were settled.
     pub settled: usize,
-    /// Whether sales whose waiting was over were let go or parked.
-    pub expired: bool,
+    /// Sales that were let go or parked because their waiting was over.
+    pub expired: usize,
 }
 
 /// Rung when there is something to do, and when it is time to end.
@@ -71,29 +77,33 @@ impl Bell {
 impl Pipeline {
     /// A pipeline over this store, for these sources.
     pub fn new(store: Arc<dyn Store>, sources: Arc<HashMap<String, Arc<Source>>>, rules: Rules) -> Self {
-        Self { store, sources, rules }
+        Self { store, sources, rules: Arc::new(rules) }
     }
 
-    /// Settles one batch and every sale whose waiting is over.
+    /// Settles all that is in the inbox and every sale whose waiting is over.
     ///
     /// # Errors
-    /// The store's; nothing is lost, the same step can be tried again.
+    /// The store's; nothing is lost, the same step can be made again.
     pub async fn step(&self, now: Timestamp) -> Result<Step, Error> {
-        let requests = self.store.unsettled(BATCH_LIMIT)?;
-        if let Some(last) = requests.last() {
-            let events: Vec<Event> = requests.iter().flat_map(|stored| self.map(stored)).collect();
-            self.settle(&events, last.id, now).await?;
+        let mut settled = 0;
+        let mut batch = self.read(0)?;
+        while batch.requests > 0 {
+            let (last, requests) = (batch.last, batch.requests);
+            // While the one batch is being written, the next one is read and mapped.
+            let (written, next) = tokio::join!(self.settle(batch, now), async { self.read(last) });
+            written?;
+            settled += requests;
+            batch = next?;
         }
-        let mut expired = false;
-        while let Some(mut ledger) = self.store.expired(now, BATCH_LIMIT)? {
-            ledger.expire(&self.rules, now);
-            match self.store.settle(ledger.into_changes(None), now).await {
-                Ok(()) => expired = true,
-                Err(Error::Conflict) => break, // a sender was faster; the next step looks again
-                Err(error) => return Err(error),
+        let mut expired = 0;
+        loop {
+            let rules = Arc::clone(&self.rules);
+            let fold = Box::new(move |ledger: &mut Ledger| ledger.expire(&rules, now));
+            match self.store.expire(now, BATCH_LIMIT, fold).await? {
+                0 => return Ok(Step { settled, expired }),
+                count => expired += count,
             }
         }
-        Ok(Step { settled: requests.len(), expired })
     }
 
     /// Steps until the bell is closed: at once while there is work, else when it rings or a sale's waiting is over.
@@ -116,6 +126,13 @@ impl Pipeline {
         next.and_then(|next| Duration::try_from(next.duration_since(now)).ok()).map_or(IDLE, |left| left.min(IDLE))
     }
 
+    /// The next batch after this request, mapped.
+    fn read(&self, after: RequestId) -> Result<Batch, Error> {
+        let requests = self.store.unsettled(after, BATCH_LIMIT)?;
+        let events = requests.iter().flat_map(|stored| self.map(stored)).collect();
+        Ok(Batch { events, last: requests.last().map_or(after, |stored| stored.id), requests: requests.len() })
+    }
+
     fn map(&self, stored: &StoredRequest) -> Vec<Event> {
         match self.sources.get(&stored.request.source) {
             Some(source) => source.mapping.map(RequestView { id: stored.id, request: &stored.request }),
@@ -123,19 +140,11 @@ impl Pipeline {
         }
     }
 
-    async fn settle(&self, events: &[Event], last: RequestId, now: Timestamp) -> Result<(), Error> {
-        let wanted = Wanted::by(events);
-        for _ in 0..CONFLICT_LIMIT {
-            let mut ledger: Ledger = self.store.ledger(&wanted)?;
-            for event in events {
-                ledger.apply(event, &self.rules, now);
-            }
-            match self.store.settle(ledger.into_changes(Some(last)), now).await {
-                Err(Error::Conflict) => {}
-                result => return result,
-            }
-        }
-        Err(Error::Conflict)
+    async fn settle(&self, batch: Batch, now: Timestamp) -> Result<(), Error> {
+        let wanted = Wanted::by(&batch.events);
+        let rules = Arc::clone(&self.rules);
+        let fold = Box::new(move |ledger: &mut Ledger| batch.events.iter().for_each(|event| ledger.apply(event, &rules, now)));
+        self.store.settle(wanted, batch.last, now, fold).await
     }
 }
 

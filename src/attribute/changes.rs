@@ -9,8 +9,10 @@ use crate::domain::{DeliveryState, Event, Identity, Key, Mode, Reason, RequestId
 pub struct Changes {
     /// What became of each event.
     pub events: Vec<EventRecord>,
-    /// Sales to be inserted (revision 0) or updated (if still at their revision).
-    pub sales: Vec<Sale>,
+    /// Sales to be inserted.
+    pub new_sales: Vec<Sale>,
+    /// Sales to be updated.
+    pub changed_sales: Vec<Sale>,
     /// Keys that now belong to a sale.
     pub new_keys: Vec<SaleKey>,
     /// Keys that move from a merged sale to the one it was merged into.
@@ -25,8 +27,6 @@ pub struct Changes {
     pub merged: Vec<SaleId>,
     /// Pairs of sales, both sent, that turned out to be one purchase.
     pub double_counts: Vec<DoubleCount>,
-    /// Every request up to this one is settled.
-    pub settled_through: Option<RequestId>,
 }
 
 /// A key with the sale it belongs to.

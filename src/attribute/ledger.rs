@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::changes::{Changes, DoubleCount, EventOutcome, EventRecord, NewDelivery, SaleKey};
-use super::settle::{absorb, fill, open, settle, take_fields};
+use super::settle::{absorb, fill, open, remember, settle, take_fields};
 use super::{Rules, WithoutClick};
 use crate::domain::{
-    Claim, DeliveryState, Event, Found, Identity, Key, Meaning, Reason, RequestId, Sale, SaleId, SaleState, Scope, Timestamp,
+    Claim, DeliveryState, Event, Found, Identity, Key, Meaning, Reason, Sale, SaleId, SaleState, Scope, Timestamp,
 };
 
 /// What a store must load before events can be applied.
@@ -25,6 +25,7 @@ pub struct Wanted {
 #[derive(Debug, Default)]
 pub struct Ledger {
     sales: Vec<Sale>,
+    loaded: usize,
     by_key: HashMap<(Scope, Arc<str>, String), usize>,
     identities: HashMap<(Scope, String), Identity>,
     applied: HashSet<(Arc<str>, String)>,
@@ -70,6 +71,7 @@ impl Ledger {
                 ledger.by_key.insert((sale.scope.clone(), Arc::clone(&key.kind), key.value.clone()), index);
             }
         }
+        ledger.loaded = sales.len();
         ledger.sales = sales;
         ledger
     }
@@ -77,7 +79,7 @@ impl Ledger {
     /// Applies one event by the rules of the ledger.
     pub fn apply(&mut self, event: &Event, rules: &Rules, now: Timestamp) {
         let (outcome, reason, sale) = match &event.meaning {
-            _ if self.is_applied(event) => (EventOutcome::Duplicate, None, None),
+            _ if self.is_applied(event) => (EventOutcome::Duplicate, Some(event_repeated()), None),
             Meaning::Parked(reason) => (EventOutcome::Parked, Some(reason.clone()), None),
             Meaning::Ignored(reason) if !event.accepted => (EventOutcome::Ignored, Some(reason.clone()), None),
             Meaning::Ignored(reason) => {
@@ -101,16 +103,20 @@ impl Ledger {
         }
     }
 
-    /// What the store must write. `settled_through` is the last request whose events were applied.
-    pub fn into_changes(mut self, settled_through: Option<RequestId>) -> Changes {
-        let mut sales: Vec<_> = self.sales.into_iter().map(Some).collect();
-        self.changes.sales = self.changed_sales.iter().filter_map(|&index| sales[index].take()).collect();
+    /// What the store must write.
+    pub fn into_changes(mut self) -> Changes {
+        for (index, sale) in self.sales.into_iter().enumerate() {
+            if index >= self.loaded {
+                self.changes.new_sales.push(sale);
+            } else if self.changed_sales.contains(&index) {
+                self.changes.changed_sales.push(sale);
+            }
+        }
         let identities = &mut self.identities;
         let changed = self.changed_identities.into_iter();
         self.changes.identities = changed
             .filter_map(|key| identities.remove(&key).map(|identity| (key.0, key.1, identity)))
             .collect();
-        self.changes.settled_through = settled_through;
         self.changes
     }
 
@@ -232,7 +238,7 @@ impl Ledger {
         self.changed_identities.insert(key);
     }
 
-    /// The customer's other sales that wait or are parked may now know enough. What an event that is no sale says of the
+    /// The customer's other sales that lack something may now know enough. What an event that is no sale says of the
     /// customer holds for them; another purchase's click does not.
     fn release(&mut self, event: &Event, is_sale: bool, own: Option<usize>, rules: &Rules, now: Timestamp) {
         if event.customer.is_none() || (event.click_id.is_none() && event.customer_external_id.is_none()) {
@@ -240,8 +246,9 @@ impl Ledger {
         }
         for index in 0..self.sales.len() {
             let sale = &mut self.sales[index];
-            let is_held = matches!(sale.state, SaleState::Waiting(_) | SaleState::Parked(_));
-            if Some(index) == own || !is_held || sale.scope != event.scope || sale.customer != event.customer {
+            let is_complete = sale.click_id.is_some() && sale.customer_external_id.is_some();
+            let is_closed = sale.frozen || is_complete || matches!(sale.state, SaleState::Merged(_));
+            if Some(index) == own || is_closed || sale.scope != event.scope || sale.customer != event.customer {
                 continue;
             }
             if !is_sale {
@@ -258,13 +265,14 @@ impl Ledger {
         if sale.frozen {
             return;
         }
+        let memory = sale.customer.as_ref().and_then(|customer| self.identities.get(&(sale.scope.clone(), customer.clone())));
         if sale.state == SaleState::Ready {
+            remember(sale, memory, rules);
             if sale.click_id.is_some() && sale.without_click.take().is_some() {
                 self.changes.released.push(sale.id);
             }
             return;
         }
-        let memory = sale.customer.as_ref().and_then(|customer| self.identities.get(&(sale.scope.clone(), customer.clone())));
         settle(sale, memory, rules, now);
         if sale.state == SaleState::Ready {
             let has_click = sale.click_id.is_some();
@@ -275,6 +283,10 @@ impl Ledger {
             }
         }
     }
+}
+
+fn event_repeated() -> Reason {
+    Reason::new("event_repeated", "an event of this id was applied before, from a request with other bytes")
 }
 
 fn first_state(has_click: bool, without_click: WithoutClick) -> DeliveryState {

@@ -36,7 +36,6 @@ pub(super) fn open(id: SaleId, event: &Event, claim: &Claim, now: Timestamp) -> 
         request: event.request,
         counted_at: now,
         frozen: false,
-        revision: 0,
     }
 }
 
@@ -135,7 +134,7 @@ pub(super) fn settle(sale: &mut Sale, memory: Option<&Identity>, rules: &Rules, 
 
 /// Fills what is missing from memory. A click is taken only from the same customer, and only one that was known when the
 /// sale was made (give or take the waiting room, since events of one purchase come in any order).
-fn remember(sale: &mut Sale, memory: Option<&Identity>, rules: &Rules) {
+pub(super) fn remember(sale: &mut Sale, memory: Option<&Identity>, rules: &Rules) {
     let Some(memory) = memory else { return };
     let from_memory = |found: &Found| {
         Found { value: found.value.clone(), origin: Origin::Memory { request: found.origin.request() } }

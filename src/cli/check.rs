@@ -27,20 +27,21 @@ pub(super) fn run(config: &Path, printer: &Printer) -> Answer {
         printer.json(&json!({"ok": true, "faults": [], "sources": sources, "upstreams": upstreams}));
     } else {
         printer.line(format!("{}: {}", config.display(), printer.good("no faults")));
-        summary(&checked, printer);
+        summary(&checked, printer).iter().for_each(|line| printer.line(line));
     }
     Ok(())
 }
 
 /// What a configuration amounts to: the URLs to paste, and where sales go.
-pub(super) fn summary(checked: &Checked, printer: &Printer) {
+pub(super) fn summary(checked: &Checked, printer: &Printer) -> Vec<String> {
+    let mut lines = Vec::new();
     let base = checked.server.public_url.clone().unwrap_or_else(|| format!("http://{}", checked.server.listen));
     let mut sources: Vec<_> = checked.sources.values().collect();
     sources.sort_by(|one, other| one.name.cmp(&other.name));
     for source in sources {
         let token = if source.path_token.is_some() { "/{path_token}" } else { "" };
         let url = format!("{}/webhooks/{}{token}", base.trim_end_matches('/'), source.name);
-        printer.line(format!("source    {:<16} {} webhooks at {url}", source.name, source.pack.about.title));
+        lines.push(format!("source    {:<16} {} webhooks at {url}", source.name, source.pack.about.title));
     }
     for upstream in &checked.upstreams {
         let unit = match upstream.amount_unit {
@@ -48,9 +49,10 @@ pub(super) fn summary(checked: &Checked, printer: &Printer) {
             AmountUnit::Minor => "amounts in minor units (4999)",
         };
         let (name, url, rate) = (&upstream.name, &upstream.url, upstream.requests_per_minute);
-        printer.line(format!("upstream  {name:<16} {url}, {unit}, at most {rate} a minute"));
+        lines.push(format!("upstream  {name:<16} {url}, {unit}, at most {rate} a minute"));
     }
     if checked.upstreams.is_empty() {
-        printer.line(printer.bad("there is no [[upstreams]]: sales are counted and kept, but go nowhere"));
+        lines.push(printer.bad("there is no [[upstreams]]: sales are counted and kept, but go nowhere"));
     }
+    lines
 }

@@ -137,7 +137,7 @@ fn show_sale(sale: &SaleView, printer: &Printer) {
             (Some("memory"), _) => format!("remembered from request {}", origin["request"]),
             (_, _) => String::new(),
         };
-        printer.line(format!("  {name:<20} {value}  {}", printer.quiet(&from)));
+        printer.line(format!("  {name:<20} {value}  {}", printer.quiet(&from)).trim_end());
     }
     printer.line(format!("known by  {}", sale.keys.join(", ")));
     for other in &sale.possible_double_counts {
@@ -153,7 +153,7 @@ fn show_sale(sale: &SaleView, printer: &Printer) {
 fn show_events(events: &[EventView], printer: &Printer) {
     for event in events {
         let kind = if event.kind.is_empty() { "(unreadable)" } else { &event.kind };
-        let sale = event.sale.map(|sale| format!(" sale {sale}")).unwrap_or_default();
+        let sale = event.sale.map(|sale| format!(" (sale {sale})")).unwrap_or_default();
         let reason = event.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         printer.line(format!("event     {kind} in request {}, {}{sale}{reason}", event.request, event.outcome));
     }

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::store_path;
+use crate::app::{StartError, store_path};
 use crate::domain::Faults;
 use crate::store::{Access, Sqlite};
 
@@ -104,13 +104,22 @@ impl From<Faults> for Failure {
     }
 }
 
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Store(error) => error.into(),
+            StartError::Listen { .. } => Self::Usage(error.to_string()),
+            StartError::Machine(text) => Self::No(text),
+        }
+    }
+}
+
 impl From<crate::store::Error> for Failure {
     fn from(error: crate::store::Error) -> Self {
         match error {
             crate::store::Error::Unusable(text) => Self::Usage(text),
             error @ (crate::store::Error::Busy
             | crate::store::Error::Unavailable(_)
-            | crate::store::Error::Conflict
             | crate::store::Error::Damaged(_)) => Self::No(error.to_string()),
         }
     }

@@ -71,7 +71,7 @@ fn retry(which: Retry, yes: bool, config: &Path, printer: &Printer) -> Answer {
         }));
     }
     if !printer.is_json() {
-        printer.line(format!("{} delivery(s) would be sent again, under the same invoice ids:", found.len()));
+        printer.line(format!("to be sent again, under the same invoice ids: {}", found.len()));
         delivery_table(&found, printer);
         for delivery in found.iter().take(3) {
             if let Some(sale) = store.sale(delivery.sale)? {

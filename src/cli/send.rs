@@ -16,7 +16,7 @@ use crate::pack::{Case, Source};
 pub(super) struct Arguments {
     /// The configured source
     source: String,
-    /// A case of the source's pack by its name (`salebridge pack show` lists none? see providers/), or a case file
+    /// A case of the source's pack by its name (a wrong one lists them all), or a case file
     case: String,
     /// Change the JSON body before it is signed: data.object.id=in_2 (repeatable)
     #[arg(long, value_name = "PATH=VALUE")]

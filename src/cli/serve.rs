@@ -1,5 +1,6 @@
 //! `salebridge serve`: runs the bridge until it is told to stop.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,9 +15,10 @@ use crate::domain::SystemClock;
 pub(super) fn run(config: &Path, printer: &Printer) -> Answer {
     let checked = load(config)?;
     start_log();
-    check::summary(&checked, printer);
+    let summary = check::summary(&checked, printer);
     actix_web::rt::System::new().block_on(async {
-        let bridge = Bridge::start(checked, Arc::new(SystemClock)).await.map_err(|error| Failure::No(error.to_string()))?;
+        let bridge = Bridge::start(checked, Arc::new(SystemClock)).await?;
+        summary.iter().for_each(|line| printer.line(line));
         for address in &bridge.addresses {
             tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the bridge takes webhooks");
         }
@@ -30,9 +32,9 @@ pub(super) fn run(config: &Path, printer: &Printer) -> Answer {
 
 /// Logs to standard error; `SALEBRIDGE_LOG` says how much (`debug`, `salebridge::forward=debug`), by default `info`.
 fn start_log() {
-    let filter = EnvFilter::try_from_env("SALEBRIDGE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("SALEBRIDGE_LOG").unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn"));
     // An error says that a subscriber is there already.
-    drop(tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init());
+    drop(tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).try_init());
 }
 
 /// Waits for SIGTERM or SIGINT (Ctrl-C).

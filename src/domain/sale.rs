@@ -66,8 +66,6 @@ pub struct Sale {
     pub counted_at: Timestamp,
     /// True once it was handed to a sender: from then on it does not change.
     pub frozen: bool,
-    /// Raised by each change; a change based on an older revision is refused by the store.
-    pub revision: i64,
 }
 
 /// What was learned about a provider's customer.

@@ -30,7 +30,7 @@ struct Guard {
 
 impl Client {
     /// A client for this upstream.
-    pub(super) fn new(upstream: &Upstream) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(upstream: &Upstream) -> Result<Self, String> {
         install_tls();
         let limits = &upstream.template.limits;
         let client = reqwest::Client::builder()
@@ -41,7 +41,8 @@ impl Client {
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(concat!("salebridge/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(Guard { allow_private: upstream.allow_private })
-            .build()?;
+            .build()
+            .map_err(|error| format!("{}; are the system's CA certificates installed (ca-certificates)?", sentence(&error)))?;
         Ok(Self(client))
     }
 

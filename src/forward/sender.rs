@@ -72,7 +72,7 @@ impl Sender {
         clock: Arc<dyn Clock>,
         random: Box<dyn FnMut() -> u64 + Send>,
     ) -> Result<Self, String> {
-        let client = Client::new(&upstream).map_err(|error| format!("{}: no client can be made: {error}", upstream.name))?;
+        let client = Client::new(&upstream).map_err(|cause| format!("{}: no client can be made: {cause}", upstream.name))?;
         let limiter = Limiter::new(upstream.requests_per_minute, clock.now());
         let in_flight = JoinSet::new();
         Ok(Self { upstream, store, clock, random, schedule: Schedule::default(), client, limiter, pause: None, in_flight, over: Vec::new() })
@@ -126,6 +126,9 @@ impl Sender {
 
     async fn begin(&mut self) -> Result<usize, Error> {
         let now = self.clock.now();
+        if self.pause.is_some() && !self.store.is_paused(&self.upstream.name).await? {
+            self.pause = None; // a person resumed the queue by hand
+        }
         let free = self.upstream.template.limits.max_in_flight.saturating_sub(self.in_flight.len());
         let allowed = match &self.pause {
             Some(pause) if now < pause.until => 0,

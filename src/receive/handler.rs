@@ -1,7 +1,7 @@
 //! One webhook, from the door to its answer.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use subtle::ConstantTimeEq as _;
 
@@ -34,9 +34,8 @@ pub(super) async fn receive(request: HttpRequest, payload: Payload, state: Data<
 }
 
 /// `GET` and `HEAD` on a source's URL.
-pub(super) async fn probe(path: Path<Vec<(String, String)>>, state: Data<State>) -> HttpResponse {
-    let is_known = path.iter().any(|(name, value)| name == "source" && state.sources.contains_key(value));
-    if is_known { status(StatusCode::OK, "ok") } else { Problem::UnknownSource.response() }
+pub(super) async fn probe(request: HttpRequest, state: Data<State>) -> HttpResponse {
+    if state.sources.contains_key(request.match_info().get("source").unwrap_or_default()) { status(StatusCode::OK, "ok") } else { Problem::UnknownSource.response() }
 }
 
 /// The process is there.
@@ -122,7 +121,7 @@ fn unavailable(source: &Source, error: &Error) -> Problem {
             tracing::warn!(source = %source.name, "the store's queue is full; the sender was asked to come back");
             Problem::Busy
         }
-        Error::Unavailable(_) | Error::Conflict | Error::Unusable(_) | Error::Damaged(_) => {
+        Error::Unavailable(_) | Error::Unusable(_) | Error::Damaged(_) => {
             tracing::error!(source = %source.name, %error, "a request could not be stored; the sender was asked to come back");
             Problem::StoreUnavailable
         }

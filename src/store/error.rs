@@ -9,9 +9,6 @@ pub enum Error {
     /// The disk or the database refuses. The operator's to mend; trying again helps once it is.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// What a change was based on has changed since. Nobody's fault; load and apply again.
-    #[error("the ledger changed meanwhile")]
-    Conflict,
     /// The store cannot be opened as it is. The operator's to mend.
     #[error("{0}")]
     Unusable(String),

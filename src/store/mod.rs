@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use crate::attribute::{Changes, Ledger, Wanted};
+use crate::attribute::{Ledger, Wanted};
 use crate::domain::{AttemptOutcome, DeliveryId, DeliveryState, Request, RequestId, Sale, SaleId, Timestamp};
 use crate::verify::Verified;
 
@@ -48,6 +48,9 @@ impl Config {
 
 /// The fingerprint by which a provider's identical retry is recognised.
 pub type Fingerprint = [u8; 32];
+
+/// Changes the loaded part of the ledger by the rules: pure, so that it may be called again.
+pub type Fold = Box<dyn FnMut(&mut Ledger) + Send>;
 
 /// What became of a request at the door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,23 +138,11 @@ pub trait Store: Send + Sync {
     /// What stands in the way.
     async fn ready(&self) -> Result<(), Error>;
 
-    /// The oldest requests that are not settled, at most `limit`, in order.
+    /// The oldest requests that are not settled and come after `after`, at most `limit`, in order.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    fn unsettled(&self, limit: usize) -> Result<Vec<StoredRequest>, Error>;
-
-    /// The part of the ledger that a batch touches.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    fn ledger(&self, wanted: &Wanted) -> Result<Ledger, Error>;
-
-    /// Sales whose waiting is over at `now`, at most `limit`, with what is remembered of their customers.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    fn expired(&self, now: Timestamp, limit: usize) -> Result<Option<Ledger>, Error>;
+    fn unsettled(&self, after: RequestId, limit: usize) -> Result<Vec<StoredRequest>, Error>;
 
     /// When the next waiting sale's time is over, where one waits.
     ///
@@ -159,11 +150,19 @@ pub trait Store: Send + Sync {
     /// [`Error::Unavailable`].
     fn next_expiry(&self) -> Result<Option<Timestamp>, Error>;
 
-    /// Writes what a batch changed, all of it or nothing.
+    /// Settles every request up to `through`: loads the part of the ledger that is `wanted`, lets `rules` change it, and writes
+    /// the changes and the mark, all of it or nothing. `rules` may be called again where the transaction has to be repeated.
     ///
     /// # Errors
-    /// [`Error::Conflict`] where something it was based on has changed since: load, apply and settle again.
-    async fn settle(&self, changes: Changes, now: Timestamp) -> Result<(), Error>;
+    /// [`Error::Unavailable`]; then nothing is settled, and the same call may be made again.
+    async fn settle(&self, wanted: Wanted, through: RequestId, now: Timestamp, rules: Fold) -> Result<(), Error>;
+
+    /// Loads sales whose waiting is over at `now`, at most `limit`, with what is remembered of their customers, lets `rules`
+    /// change them, and writes the changes. Answers with their number.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn expire(&self, now: Timestamp, limit: usize, rules: Fold) -> Result<usize, Error>;
 
     /// Leases due deliveries of an upstream to the caller until `leased_until`, at most `limit`, oldest first, and
     /// freezes their sales. A lease that has run out is due again.
@@ -190,7 +189,14 @@ pub trait Store: Send + Sync {
     /// [`Error::Unavailable`].
     async fn set_paused(&self, upstream: &str, reason: Option<String>, now: Timestamp) -> Result<(), Error>;
 
-    /// Makes deliveries due at once, for a person who has mended what was wrong. Answers with how many.
+    /// Whether an upstream's queue is stopped.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn is_paused(&self, upstream: &str) -> Result<bool, Error>;
+
+    /// Makes deliveries due at once, for a person who has mended what was wrong, and starts their upstreams' queues.
+    /// Answers with how many.
     ///
     /// # Errors
     /// [`Error::Unavailable`].

@@ -1,12 +1,18 @@
 //! From configured secrets to keys that are ready to use.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::DecodePaddingMode;
 use hmac::{Hmac, KeyInit as _};
 use sha2::Sha256;
 
 use super::spec::KeyForm;
 use crate::domain::Secret;
+
+/// Secrets lose their padding when people copy them; the vendors' own libraries put it back.
+const LENIENT: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 pub(super) type Mac = Hmac<Sha256>;
 
@@ -64,7 +70,7 @@ fn key_bytes(secret: &Secret, form: KeyForm) -> Option<Vec<u8>> {
     let text = secret.expose();
     let bytes = match form {
         KeyForm::Utf8 => text.as_bytes().to_vec(),
-        KeyForm::WhsecBase64 => STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok()?,
+        KeyForm::WhsecBase64 => LENIENT.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok()?,
     };
     (!bytes.is_empty()).then_some(bytes)
 }

@@ -33,7 +33,7 @@ pub(super) fn claim(
     for (id, sale_id, attempts, created_at) in due {
         let sql = "UPDATE deliveries SET state = 'sending', leased_until = ?2, updated_at = ?3 WHERE id = ?1";
         connection.prepare_cached(sql)?.execute(params![id, leased_until.as_millisecond(), now])?;
-        let sql = "UPDATE sales SET frozen = 1, revision = revision + 1 WHERE id = ?1 AND frozen = 0";
+        let sql = "UPDATE sales SET frozen = 1 WHERE id = ?1 AND frozen = 0";
         connection.prepare_cached(sql)?.execute([sale_id])?;
         let mut select = connection.prepare_cached(&format!("SELECT {SALE_COLUMNS} FROM sales WHERE id = ?1"))?;
         let sale = select.query_row([sale_id], |row| Ok(sale(row)))??;
@@ -90,6 +90,10 @@ pub(super) fn set_paused(connection: &Connection, upstream: &str, reason: Option
     Ok(())
 }
 
+pub(super) fn is_paused(connection: &Connection, upstream: &str) -> Result<bool, Error> {
+    Ok(connection.prepare_cached("SELECT 1 FROM upstreams WHERE name = ?1 AND paused")?.exists([upstream])?)
+}
+
 pub(super) fn retry(connection: &Connection, which: &Retry, now: Timestamp) -> Result<usize, Error> {
     let now = now.as_millisecond();
     // The schedule counts from `created_at`, so a resumed delivery gets its days anew.
@@ -104,5 +108,10 @@ pub(super) fn retry(connection: &Connection, which: &Retry, now: Timestamp) -> R
             connection.execute(&sql, params![now, upstream])?
         }
     };
+    connection.execute(
+        "UPDATE upstreams SET paused = 0, reason = NULL, since = ?1
+         WHERE paused AND EXISTS (SELECT 1 FROM deliveries WHERE upstream = upstreams.name AND updated_at = ?1)",
+        [now],
+    )?;
     Ok(changed)
 }

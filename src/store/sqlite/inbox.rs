@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::domain::{Headers, Request, from_millis};
+use crate::domain::{Headers, Request, RequestId, from_millis};
 use crate::store::{Appended, Error, Fingerprint, StoredRequest};
 
 /// Headers whose values are credentials; everything else is kept as it came.
@@ -32,12 +32,12 @@ pub(super) fn append(connection: &Connection, request: &Request, fingerprint: Op
     Ok(Appended::Duplicate(known.query_row([fingerprint], |row| row.get(0))?))
 }
 
-pub(super) fn unsettled(connection: &Connection, limit: usize) -> Result<Vec<StoredRequest>, Error> {
+pub(super) fn unsettled(connection: &Connection, after: RequestId, limit: usize) -> Result<Vec<StoredRequest>, Error> {
     let mut select = connection.prepare_cached(
         "SELECT id, source, received_at, url, headers, body FROM inbox
-         WHERE id > (SELECT settled_through FROM progress) ORDER BY id LIMIT ?1",
+         WHERE id > MAX(?1, (SELECT settled_through FROM progress)) ORDER BY id LIMIT ?2",
     )?;
-    let mut rows = select.query([limit])?;
+    let mut rows = select.query(params![after, limit])?;
     let mut requests = Vec::new();
     while let Some(row) = rows.next()? {
         requests.push(StoredRequest { id: row.get(0)?, request: read(row)? });
@@ -45,7 +45,7 @@ pub(super) fn unsettled(connection: &Connection, limit: usize) -> Result<Vec<Sto
     Ok(requests)
 }
 
-pub(super) fn find(connection: &Connection, id: i64) -> Result<Option<Request>, Error> {
+pub(super) fn find(connection: &Connection, id: RequestId) -> Result<Option<Request>, Error> {
     let mut select = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM inbox WHERE id = ?1"))?;
     select.query_row([id], |row| Ok(read(row))).optional()?.transpose()
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::row::{SALE_COLUMNS, damaged, origin, origin_from, sale, scope, write_sale};
 use crate::attribute::{Changes, EventRecord, Ledger, SaleKey, Wanted};
-use crate::domain::{Found, Identity, Sale, SaleId, Scope, Timestamp, from_millis};
+use crate::domain::{Found, Identity, RequestId, Sale, SaleId, Scope, Timestamp, from_millis};
 use crate::store::Error;
 
 pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Ledger, Error> {
@@ -24,7 +24,7 @@ pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Ledger, E
         if let Some(identity) = identity(connection, place, customer)? {
             identities.insert((place.clone(), customer.clone()), identity);
         }
-        load_held(connection, place, customer, &mut sales)?;
+        load_open(connection, place, customer, &mut sales)?;
     }
     load_missing_identities(connection, &sales, &mut identities)?;
     let mut applied = HashSet::new();
@@ -38,7 +38,7 @@ pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Ledger, E
     Ok(Ledger::new(next_sale, sales.into_values().collect(), identities, applied))
 }
 
-pub(super) fn expired(connection: &Connection, now: Timestamp, limit: usize) -> Result<Option<Ledger>, Error> {
+pub(super) fn expired(connection: &Connection, now: Timestamp, limit: usize) -> Result<(Ledger, usize), Error> {
     let mut select = connection.prepare_cached(&format!(
         "SELECT {SALE_COLUMNS} FROM sales WHERE state = 'waiting' AND waits_until <= ?1 ORDER BY waits_until LIMIT ?2"
     ))?;
@@ -48,12 +48,10 @@ pub(super) fn expired(connection: &Connection, now: Timestamp, limit: usize) -> 
         let sale = sale(row)?;
         sales.insert(sale.id, sale);
     }
-    if sales.is_empty() {
-        return Ok(None);
-    }
+    let count = sales.len();
     let mut identities = HashMap::new();
     load_missing_identities(connection, &sales, &mut identities)?;
-    Ok(Some(Ledger::new(SaleId::MAX, sales.into_values().collect(), identities, HashSet::new())))
+    Ok((Ledger::new(SaleId::MAX, sales.into_values().collect(), identities, HashSet::new()), count))
 }
 
 pub(super) fn next_expiry(connection: &Connection) -> Result<Option<Timestamp>, Error> {
@@ -63,13 +61,8 @@ pub(super) fn next_expiry(connection: &Connection) -> Result<Option<Timestamp>, 
 }
 
 pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) -> Result<(), Error> {
-    if let Some(request) = changes.settled_through {
-        let sql = "UPDATE progress SET settled_through = ?1 WHERE settled_through < ?1";
-        if connection.prepare_cached(sql)?.execute([request])? != 1 {
-            return Err(Error::Conflict);
-        }
-    }
-    changes.sales.iter().try_for_each(|sale| put_sale(connection, sale))?;
+    changes.new_sales.iter().try_for_each(|sale| insert_sale(connection, sale))?;
+    changes.changed_sales.iter().try_for_each(|sale| update_sale(connection, sale))?;
     changes.new_keys.iter().try_for_each(|key| put_key(connection, key))?;
     for key in &changes.moved_keys {
         let sql = "UPDATE sale_keys SET sale = ?4 WHERE scope = ?1 AND kind = ?2 AND value = ?3";
@@ -100,6 +93,13 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) 
     Ok(())
 }
 
+/// Marks every request up to this one as settled.
+pub(super) fn mark(connection: &Connection, through: RequestId) -> Result<(), Error> {
+    let sql = "UPDATE progress SET settled_through = ?1 WHERE settled_through < ?1";
+    let changed = connection.prepare_cached(sql)?.execute([through])?;
+    if changed == 1 { Ok(()) } else { Err(damaged("the mark of the last settled request")) }
+}
+
 fn load_sale(connection: &Connection, id: SaleId, sales: &mut BTreeMap<SaleId, Sale>) -> Result<(), Error> {
     if !sales.contains_key(&id) {
         let mut select = connection.prepare_cached(&format!("SELECT {SALE_COLUMNS} FROM sales WHERE id = ?1"))?;
@@ -108,10 +108,11 @@ fn load_sale(connection: &Connection, id: SaleId, sales: &mut BTreeMap<SaleId, S
     Ok(())
 }
 
-/// The sales of a provider's customer that wait or are parked.
-fn load_held(connection: &Connection, place: &Scope, customer: &str, sales: &mut BTreeMap<SaleId, Sale>) -> Result<(), Error> {
+/// The sales of a provider's customer that something learned about it may still complete.
+fn load_open(connection: &Connection, place: &Scope, customer: &str, sales: &mut BTreeMap<SaleId, Sale>) -> Result<(), Error> {
     let mut select = connection.prepare_cached(
-        "SELECT id FROM sales WHERE scope = ?1 AND customer = ?2 AND state IN ('waiting', 'parked') ORDER BY id DESC LIMIT 100",
+        "SELECT id FROM sales WHERE scope = ?1 AND customer = ?2 AND frozen = 0 AND state <> 'merged'
+         AND (click_id IS NULL OR customer_external_id IS NULL) ORDER BY id DESC LIMIT 100",
     )?;
     let ids: Vec<SaleId> = select.query_map(params![scope(place), customer], |row| row.get(0))?.collect::<Result<_, _>>()?;
     ids.into_iter().try_for_each(|id| load_sale(connection, id, sales))
@@ -159,31 +160,31 @@ fn read_identity(row: &Row<'_>) -> Result<Identity, Error> {
     })
 }
 
-fn put_sale(connection: &Connection, sale: &Sale) -> Result<(), Error> {
-    let changed = if sale.revision == 0 {
-        let sql = format!(
-            "INSERT INTO sales ({SALE_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
-             ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)"
-        );
-        write_sale(&mut connection.prepare_cached(&sql)?, sale)?
-    } else {
-        let sql = "UPDATE sales SET source = ?2, scope = ?3, event = ?4, rank = ?5, amount_minor = ?6, currency = ?7, at = ?8,
-             customer = ?9, customer_external_id = ?10, click_id = ?11, email = ?12, name = ?13, trail = ?14, keys = ?15,
-             renewal = ?16, awaits = ?17, seen = ?18, state = ?19, waits_until = ?20, merged_into = ?21, parked_code = ?22,
-             parked_reason = ?23, click_code = ?24, click_reason = ?25, request = ?26, counted_at = ?27, frozen = ?28,
-             revision = ?29
-             WHERE id = ?1 AND revision = ?29 - 1";
-        write_sale(&mut connection.prepare_cached(sql)?, sale)?
-    };
-    if changed == 1 { Ok(()) } else { Err(Error::Conflict) }
+fn insert_sale(connection: &Connection, sale: &Sale) -> Result<(), Error> {
+    let sql = format!(
+        "INSERT INTO sales ({SALE_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
+         ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)"
+    );
+    write_sale(&mut connection.prepare_cached(&sql)?, sale)
 }
 
+fn update_sale(connection: &Connection, sale: &Sale) -> Result<(), Error> {
+    let sql = "UPDATE sales SET source = ?2, scope = ?3, event = ?4, rank = ?5, amount_minor = ?6, currency = ?7, at = ?8,
+         customer = ?9, customer_external_id = ?10, click_id = ?11, email = ?12, name = ?13, trail = ?14, keys = ?15,
+         renewal = ?16, awaits = ?17, seen = ?18, state = ?19, waits_until = ?20, merged_into = ?21, parked_code = ?22,
+         parked_reason = ?23, click_code = ?24, click_reason = ?25, request = ?26, counted_at = ?27, frozen = ?28
+         WHERE id = ?1";
+    write_sale(&mut connection.prepare_cached(sql)?, sale)
+}
+
+/// An identifying key that belongs to another sale already would be a second count: the constraint refuses the whole batch.
 fn put_key(connection: &Connection, key: &SaleKey) -> Result<(), Error> {
-    let table = if key.key.identifies { "sale_keys" } else { "sale_groups" };
-    let sql = format!("INSERT OR IGNORE INTO {table} (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)");
-    let values = params![scope(&key.scope), key.key.kind, key.key.value, key.sale];
-    let inserted = connection.prepare_cached(&sql)?.execute(values)?;
-    if inserted == 0 && key.key.identifies { Err(Error::Conflict) } else { Ok(()) }
+    let sql = match key.key.identifies {
+        true => "INSERT INTO sale_keys (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)",
+        false => "INSERT OR IGNORE INTO sale_groups (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)",
+    };
+    connection.prepare_cached(sql)?.execute(params![scope(&key.scope), key.key.kind, key.key.value, key.sale])?;
+    Ok(())
 }
 
 fn put_identity(connection: &Connection, place: &Scope, customer: &str, identity: &Identity) -> Result<(), Error> {
@@ -194,9 +195,9 @@ fn put_identity(connection: &Connection, place: &Scope, customer: &str, identity
         scope(place),
         customer,
         external.map(|found| &found.value),
-        external.map(|found| origin(&found.origin).to_string()),
+        external.map(|found| origin(&found.origin)),
         click.map(|(found, _)| &found.value),
-        click.map(|(found, _)| origin(&found.origin).to_string()),
+        click.map(|(found, _)| origin(&found.origin)),
         click.map(|(_, at)| at.as_millisecond()),
         identity.first_seen.as_millisecond(),
         identity.last_seen.as_millisecond(),

@@ -21,10 +21,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use self::writer::Writer;
 use super::{
-    Appended, Attempt, Claimed, DeliveryView, Error, Fingerprint, QueueView, RequestView, Retry, SaleView, Store, StoredRequest,
+    Appended, Attempt, Claimed, DeliveryView, Error, Fingerprint, Fold, QueueView, RequestView, Retry, SaleView, Store, StoredRequest,
     UpstreamView,
 };
-use crate::attribute::{Changes, Ledger, Wanted};
+use crate::attribute::Wanted;
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Timestamp};
 use crate::verify::Verified;
 
@@ -94,24 +94,32 @@ impl Store for Sqlite {
         self.writer.run(|connection| Ok(connection.execute("UPDATE progress SET only = 1", []).map(drop)?)).await
     }
 
-    fn unsettled(&self, limit: usize) -> Result<Vec<StoredRequest>, Error> {
-        self.read(|connection| inbox::unsettled(connection, limit))
-    }
-
-    fn ledger(&self, wanted: &Wanted) -> Result<Ledger, Error> {
-        self.read(|connection| ledger::load(connection, wanted))
-    }
-
-    fn expired(&self, now: Timestamp, limit: usize) -> Result<Option<Ledger>, Error> {
-        self.read(|connection| ledger::expired(connection, now, limit))
+    fn unsettled(&self, after: RequestId, limit: usize) -> Result<Vec<StoredRequest>, Error> {
+        self.read(|connection| inbox::unsettled(connection, after, limit))
     }
 
     fn next_expiry(&self) -> Result<Option<Timestamp>, Error> {
         self.read(ledger::next_expiry)
     }
 
-    async fn settle(&self, changes: Changes, now: Timestamp) -> Result<(), Error> {
-        self.writer.run(move |connection| ledger::write(connection, &changes, now)).await
+    async fn settle(&self, wanted: Wanted, through: RequestId, now: Timestamp, mut rules: Fold) -> Result<(), Error> {
+        let settle = move |connection: &Connection| {
+            let mut slice = ledger::load(connection, &wanted)?;
+            rules(&mut slice);
+            ledger::write(connection, &slice.into_changes(), now)?;
+            ledger::mark(connection, through)
+        };
+        self.writer.run(settle).await
+    }
+
+    async fn expire(&self, now: Timestamp, limit: usize, mut rules: Fold) -> Result<usize, Error> {
+        let expire = move |connection: &Connection| {
+            let (mut slice, count) = ledger::expired(connection, now, limit)?;
+            rules(&mut slice);
+            ledger::write(connection, &slice.into_changes(), now)?;
+            Ok(count)
+        };
+        self.writer.run(expire).await
     }
 
     async fn claim(&self, upstream: &str, now: Timestamp, leased_until: Timestamp, limit: usize) -> Result<Vec<Claimed>, Error> {
@@ -131,6 +139,11 @@ impl Store for Sqlite {
     async fn set_paused(&self, upstream: &str, reason: Option<String>, now: Timestamp) -> Result<(), Error> {
         let upstream = upstream.to_owned();
         self.writer.run(move |connection| deliveries::set_paused(connection, &upstream, reason.as_deref(), now)).await
+    }
+
+    async fn is_paused(&self, upstream: &str) -> Result<bool, Error> {
+        let upstream = upstream.to_owned();
+        self.writer.run(move |connection| deliveries::is_paused(connection, &upstream)).await
     }
 
     async fn retry(&self, which: Retry, now: Timestamp) -> Result<usize, Error> {
@@ -176,10 +189,14 @@ impl Store for Sqlite {
 
 /// Keeps a second server away from the file for as long as the answer lives.
 fn lock(path: &Path) -> Result<File, Error> {
+    use std::os::unix::fs::OpenOptionsExt as _;
     let mut lock_path = PathBuf::from(path).into_os_string();
     lock_path.push(".lock");
     let unusable = |cause: String| Error::Unusable(format!("{}: {cause}", Path::new(&lock_path).display()));
-    let file = File::create(&lock_path).map_err(|error| unusable(format!("cannot be made: {error}")))?;
+    // What the files hold is the customers' business: nobody else's account may read them.
+    let private = |path: &Path| File::options().create(true).append(true).mode(0o600).open(path);
+    let made = private(path).and_then(|_| private(Path::new(&lock_path)));
+    let file = made.map_err(|error| unusable(format!("cannot be made: {error}")))?;
     file.try_lock().map_err(|_| unusable("another salebridge serves this store; stop it first".to_owned()))?;
     Ok(file)
 }

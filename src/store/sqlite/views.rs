@@ -155,7 +155,7 @@ fn sale_view(connection: &Connection, row: &Row<'_>) -> Result<SaleView, Error> 
         event: sale.to_event().to_json(),
         customer: sale.customer.clone(),
         keys: sale.keys.iter().map(|key| format!("{}:{}", key.kind, key.value)).collect(),
-        trail: serde_json::from_str(&row.get::<_, String>(29)?)?,
+        trail: serde_json::from_str(&row.get::<_, String>(28)?)?,
         counted_at: sale.counted_at.to_string(),
         merged_into,
         possible_double_counts: doubles.query_map([sale.id], |row| row.get(0))?.collect::<Result<_, _>>()?,

@@ -122,14 +122,14 @@ fn work(connection: &mut Connection, mut jobs: mpsc::Receiver<Job>) {
 fn write(connection: &Connection, batch: impl Iterator<Item = Job>) {
     let mut answers: Vec<Answer> = Vec::with_capacity(BATCH_LIMIT);
     let mut checkpoints = Vec::new();
-    let begun = connection.execute_batch("BEGIN IMMEDIATE").map_err(Error::from);
+    let begun = execute(connection, "BEGIN IMMEDIATE");
     for job in batch {
         match job {
             Job::Write(task) => answers.push(task(begun.clone().map(|()| connection))),
             Job::Checkpoint(done) => checkpoints.push(done),
         }
     }
-    let committed = begun.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    let committed = begun.and_then(|()| execute(connection, "COMMIT"));
     if committed.is_err() && !connection.is_autocommit() {
         // The commit failed (a full disk): nothing of the batch may stay open.
         drop(connection.execute_batch("ROLLBACK"));
@@ -146,11 +146,18 @@ fn write(connection: &Connection, batch: impl Iterator<Item = Job>) {
 }
 
 fn in_savepoint<T>(connection: &Connection, write: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-    connection.execute_batch("SAVEPOINT task")?;
+    execute(connection, "SAVEPOINT task")?;
     let result = write(connection);
-    let end = if result.is_ok() { "RELEASE task" } else { "ROLLBACK TO task; RELEASE task" };
-    connection.execute_batch(end)?;
+    if result.is_err() {
+        execute(connection, "ROLLBACK TO task")?;
+    }
+    execute(connection, "RELEASE task")?;
     result
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
 
 fn gone() -> Error {

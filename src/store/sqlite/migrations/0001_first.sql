@@ -64,11 +64,12 @@ CREATE TABLE sales (
     click_reason         TEXT,
     request              INTEGER NOT NULL,
     counted_at           INTEGER NOT NULL,
-    frozen               INTEGER NOT NULL,
-    revision             INTEGER NOT NULL
+    frozen               INTEGER NOT NULL
 );
 CREATE INDEX sales_waiting ON sales (waits_until) WHERE state = 'waiting';
-CREATE INDEX sales_held ON sales (scope, customer) WHERE state IN ('waiting', 'parked');
+-- Sales that something learned about their customer may still complete.
+CREATE INDEX sales_open ON sales (scope, customer)
+    WHERE frozen = 0 AND state <> 'merged' AND (click_id IS NULL OR customer_external_id IS NULL);
 
 -- The ids by which a sale is found. For ever: dedupe never expires.
 CREATE TABLE sale_keys (
