@@ -16,6 +16,8 @@ use crate::store::{Error, Store, StoredRequest};
 
 /// So many requests are settled in one transaction.
 const BATCH_LIMIT: usize = 256;
+/// So many batches are settled before the clock is read anew and the senders are rung.
+const BATCHES_LIMIT: usize = 8;
 /// The inbox is looked at at least so often, even if nobody rings.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -80,14 +82,17 @@ impl Pipeline {
         Self { store, sources, rules: Arc::new(rules) }
     }
 
-    /// Settles all that is in the inbox and every sale whose waiting is over.
+    /// Settles what is in the inbox, up to a bound, and every sale whose waiting is over.
     ///
     /// # Errors
     /// The store's; nothing is lost, the same step can be made again.
     pub async fn step(&self, now: Timestamp) -> Result<Step, Error> {
         let mut settled = 0;
         let mut batch = self.read(0)?;
-        while batch.requests > 0 {
+        for _ in 0..BATCHES_LIMIT {
+            if batch.requests == 0 {
+                break;
+            }
             let (last, requests) = (batch.last, batch.requests);
             // While the one batch is being written, the next one is read and mapped.
             let (written, next) = tokio::join!(self.settle(batch, now), async { self.read(last) });

@@ -22,7 +22,7 @@ pub struct Config {
     #[serde(default = "default_listen")]
     pub listen: String,
     /// Shown as `Authorization: Bearer …`; needed wherever the address is not the machine's own.
-    pub token: Option<String>,
+    pub token: Option<Secret>,
 }
 
 /// What the handlers share.
@@ -50,14 +50,17 @@ async fn metrics_page(request: HttpRequest, state: Data<State>) -> HttpResponse 
         return HttpResponse::Unauthorized().insert_header((WWW_AUTHENTICATE, "Bearer")).finish();
     }
     let store = Arc::clone(&state.store);
-    let queues = web::block(move || store.queues()).await;
-    let Ok(Ok(queues)) = queues else {
+    let found = web::block(move || Ok::<_, crate::store::Error>((store.queues()?, store.upstreams()?))).await;
+    let Ok(Ok((queues, upstreams))) = found else {
         return HttpResponse::ServiceUnavailable().finish();
     };
     for (queue, length) in
         [("unsettled", queues.unsettled), ("waiting", queues.waiting), ("due", queues.due), ("dead", queues.dead)]
     {
         metrics::gauge!("salebridge_queue", "queue" => queue).set(u32::try_from(length).unwrap_or(u32::MAX));
+    }
+    for upstream in upstreams {
+        metrics::gauge!("salebridge_upstream_paused", "upstream" => upstream.name).set(u32::from(upstream.paused));
     }
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(state.metrics.render())
 }

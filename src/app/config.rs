@@ -122,9 +122,8 @@ fn folder_of(path: &Path) -> PathBuf {
 fn check(document: Document, folder: &Path, file: &str, mut faults: Faults) -> Result<Checked, Faults> {
     check_server(&document.server, file, &mut faults);
     let admin = document.admin.map(|admin| {
-        let token = admin.token.map(Secret::new);
-        check_admin(&admin.listen, token.as_ref(), file, &mut faults);
-        (admin.listen, token)
+        check_admin(&admin.listen, admin.token.as_ref(), file, &mut faults);
+        (admin.listen, admin.token)
     });
     let store_path = document.store.path(folder).map_err(|cause| faults.add(file, "store.url", cause)).unwrap_or_default();
     let dirs: Vec<PathBuf> = document.pack_dirs.iter().map(|dir| folder.join(dir)).collect();
@@ -147,6 +146,7 @@ fn check(document: Document, folder: &Path, file: &str, mut faults: Faults) -> R
             Err(found) => faults.0.extend(found.0),
         }
     }
+    check_accounts(&sources, file, &mut faults);
     let upstreams = check_upstreams(&document.upstreams, file, &mut faults);
     let routes = upstreams
         .iter()
@@ -201,6 +201,22 @@ fn check_address(listen: &str, key: &str, file: &str, faults: &mut Faults) -> Op
         Err(_) => {
             faults.add(file, key, format!("{listen} is not an address such as 127.0.0.1:8080"));
             None
+        }
+    }
+}
+
+/// Ids of two providers must never meet in one account: equal numbers would become one sale.
+fn check_accounts(sources: &HashMap<String, Arc<Source>>, file: &str, faults: &mut Faults) {
+    let mut packs: HashMap<&str, &Source> = HashMap::new();
+    for source in sources.values() {
+        let account: &str = &source.mapping.context().account;
+        match packs.get(account) {
+            Some(other) if other.pack.name() != source.pack.name() => {
+                let cause = format!("{} and {} share the account {account}, but use different packs", other.name, source.name);
+                faults.add(file, "sources", cause);
+            }
+            Some(_) => {}
+            None => drop(packs.insert(account, source)),
         }
     }
 }

@@ -13,7 +13,7 @@ pub struct Changes {
     pub new_sales: Vec<Sale>,
     /// Sales to be updated.
     pub changed_sales: Vec<Sale>,
-    /// Keys that now belong to a sale.
+    /// Identifying keys that now belong to a sale.
     pub new_keys: Vec<SaleKey>,
     /// Keys that move from a merged sale to the one it was merged into.
     pub moved_keys: Vec<SaleKey>,

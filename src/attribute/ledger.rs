@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::changes::{Changes, DoubleCount, EventOutcome, EventRecord, NewDelivery, SaleKey};
-use super::settle::{absorb, fill, open, remember, settle, take_fields};
+use super::settle::{absorb, fill, open, remember, settle, take_contact, take_fields};
 use super::{Rules, WithoutClick};
 use crate::domain::{
     Claim, DeliveryState, Event, Found, Identity, Key, Meaning, Reason, Sale, SaleId, SaleState, Scope, Timestamp,
@@ -163,14 +163,14 @@ impl Ledger {
             Some(*index)
         };
         let mut found: Vec<usize> = event.keys.iter().filter(|key| key.identifies).filter_map(of_key).collect();
-        found.sort_by_key(|&index| (!self.sales[index].frozen, self.sales[index].id));
+        found.sort_by_key(|&index| (!self.sales[index].is_sent(), self.sales[index].id));
         found.dedup();
         found
     }
 
     /// Two sales turn out to be one purchase: merged while one of them is unsent, else reported.
     fn join(&mut self, stays: usize, goes: usize, event: &Event) -> usize {
-        if self.sales[goes].frozen {
+        if self.sales[goes].is_sent() {
             let (one, other) = (self.sales[stays].id, self.sales[goes].id);
             let pair = DoubleCount { first: one.min(other), second: one.max(other), request: event.request };
             self.changes.double_counts.push(pair);
@@ -182,8 +182,8 @@ impl Ledger {
         for key in gone.keys {
             if key.identifies {
                 self.by_key.insert((gone.scope.clone(), Arc::clone(&key.kind), key.value.clone()), stays);
+                self.changes.moved_keys.push(SaleKey { sale: id, scope: gone.scope.clone(), key: key.clone() });
             }
-            self.changes.moved_keys.push(SaleKey { sale: id, scope: gone.scope.clone(), key: key.clone() });
             self.sales[stays].keys.push(key);
         }
         self.sales[goes].state = SaleState::Merged(id);
@@ -205,8 +205,10 @@ impl Ledger {
             if key.identifies {
                 self.by_key.insert(place, index);
             }
-            let sale = self.sales[index].id;
-            self.changes.new_keys.push(SaleKey { sale, scope: event.scope.clone(), key: key.clone() });
+            if key.identifies {
+                let sale = self.sales[index].id;
+                self.changes.new_keys.push(SaleKey { sale, scope: event.scope.clone(), key: key.clone() });
+            }
             self.sales[index].keys.push(key.clone());
             self.changed_sales.insert(index);
         }
@@ -238,8 +240,8 @@ impl Ledger {
         self.changed_identities.insert(key);
     }
 
-    /// The customer's other sales that lack something may now know enough. What an event that is no sale says of the
-    /// customer holds for them; another purchase's click does not.
+    /// The customer's other sales that lack something may now know enough: from memory, or from an event that they await.
+    /// What any other event says may belong to another purchase.
     fn release(&mut self, event: &Event, is_sale: bool, own: Option<usize>, rules: &Rules, now: Timestamp) {
         if event.customer.is_none() || (event.click_id.is_none() && event.customer_external_id.is_none()) {
             return;
@@ -247,11 +249,12 @@ impl Ledger {
         for index in 0..self.sales.len() {
             let sale = &mut self.sales[index];
             let is_complete = sale.click_id.is_some() && sale.customer_external_id.is_some();
-            let is_closed = sale.frozen || is_complete || matches!(sale.state, SaleState::Merged(_));
+            let is_closed = sale.is_sent() || is_complete || matches!(sale.state, SaleState::Merged(_));
             if Some(index) == own || is_closed || sale.scope != event.scope || sale.customer != event.customer {
                 continue;
             }
-            if !is_sale {
+            take_contact(sale, event);
+            if !is_sale && !event.renewal && sale.awaits.iter().any(|kind| **kind == *event.kind) {
                 take_fields(sale, event);
             }
             self.settle(index, rules, now);
@@ -262,7 +265,7 @@ impl Ledger {
     fn settle(&mut self, index: usize, rules: &Rules, now: Timestamp) {
         self.changed_sales.insert(index);
         let sale = &mut self.sales[index];
-        if sale.frozen {
+        if sale.is_sent() {
             return;
         }
         let memory = sale.customer.as_ref().and_then(|customer| self.identities.get(&(sale.scope.clone(), customer.clone())));

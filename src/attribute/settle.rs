@@ -8,7 +8,7 @@ use crate::domain::{Claim, Event, Found, Identity, Origin, Reason, Sale, SaleId,
 impl Rules {
     /// The last moment for which a sale counted at `counted_at` is held.
     pub(super) fn deadline(&self, counted_at: Timestamp) -> Timestamp {
-        counted_at + self.waiting_room
+        counted_at.checked_add(self.waiting_room).unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -35,7 +35,7 @@ pub(super) fn open(id: SaleId, event: &Event, claim: &Claim, now: Timestamp) -> 
         without_click: None,
         request: event.request,
         counted_at: now,
-        frozen: false,
+        sent_as: None,
     }
 }
 
@@ -45,18 +45,14 @@ pub(super) fn fill(sale: &mut Sale, event: &Event, claim: Option<&Claim>) -> Opt
     if !sale.seen.iter().any(|kind| **kind == *event.kind) {
         sale.seen.push(event.kind.as_str().into());
     }
-    if sale.frozen {
+    if sale.is_sent() {
         let differs = claim.filter(|claim| claim.money != sale.money)?;
         let text = format!("this event says {}, but {} was sent already", differs.money, sale.money);
         return Some(Reason::new("amount_differs", text));
     }
     take_fields(sale, event);
     if let Some(claim) = claim {
-        for kind in &claim.awaits {
-            if !sale.awaits.contains(kind) {
-                sale.awaits.push(Arc::clone(kind));
-            }
-        }
+        add_kinds(&mut sale.awaits, &claim.awaits);
         sale.renewal &= event.renewal;
         if claim.rank > sale.rank {
             (sale.rank, sale.event, sale.money, sale.at) = (claim.rank, claim.event, claim.money, event.at);
@@ -67,31 +63,40 @@ pub(super) fn fill(sale: &mut Sale, event: &Event, claim: Option<&Claim>) -> Opt
 
 /// Takes over the customer's fields that the sale lacks; what memory had answered gives way to the event's own word.
 pub(super) fn take_fields(sale: &mut Sale, event: &Event) {
-    let take = |field: &mut Option<Found>, value: &Option<Found>| {
-        let is_open = field.as_ref().is_none_or(|known| matches!(known.origin, Origin::Memory { .. }));
-        if is_open && value.is_some() {
-            field.clone_from(value);
-        }
-    };
     take(&mut sale.customer_external_id, &event.customer_external_id);
     take(&mut sale.click_id, &event.click_id);
-    take(&mut sale.email, &event.email);
-    take(&mut sale.name, &event.name);
+    take_contact(sale, event);
     if sale.customer.is_none() {
         sale.customer.clone_from(&event.customer);
     }
 }
 
+/// Takes over what is true of the customer in all their purchases.
+pub(super) fn take_contact(sale: &mut Sale, event: &Event) {
+    take(&mut sale.email, &event.email);
+    take(&mut sale.name, &event.name);
+}
+
+fn take(field: &mut Option<Found>, value: &Option<Found>) {
+    let is_memory = |found: &Found| matches!(found.origin, Origin::Memory { .. });
+    if value.is_some() && field.as_ref().is_none_or(is_memory) {
+        field.clone_from(value);
+    }
+}
+
+fn add_kinds(known: &mut Vec<Arc<str>>, more: &[Arc<str>]) {
+    for kind in more {
+        if !known.contains(kind) {
+            known.push(Arc::clone(kind));
+        }
+    }
+}
+
 /// What a merged sale knew goes to the one that stays.
 pub(super) fn absorb(stays: &mut Sale, goes: &Sale) {
-    if stays.frozen {
+    if stays.is_sent() {
         return;
     }
-    let take = |field: &mut Option<Found>, value: &Option<Found>| {
-        if field.is_none() {
-            field.clone_from(value);
-        }
-    };
     take(&mut stays.customer_external_id, &goes.customer_external_id);
     take(&mut stays.click_id, &goes.click_id);
     take(&mut stays.email, &goes.email);
@@ -99,11 +104,8 @@ pub(super) fn absorb(stays: &mut Sale, goes: &Sale) {
     if stays.customer.is_none() {
         stays.customer.clone_from(&goes.customer);
     }
-    for kind in &goes.seen {
-        if !stays.seen.contains(kind) {
-            stays.seen.push(Arc::clone(kind));
-        }
-    }
+    add_kinds(&mut stays.seen, &goes.seen);
+    add_kinds(&mut stays.awaits, &goes.awaits);
     stays.renewal &= goes.renewal;
     if goes.rank > stays.rank {
         (stays.rank, stays.event, stays.money, stays.at) = (goes.rank, goes.event, goes.money, goes.at);
@@ -132,8 +134,8 @@ pub(super) fn settle(sale: &mut Sale, memory: Option<&Identity>, rules: &Rules, 
     };
 }
 
-/// Fills what is missing from memory. A click is taken only from the same customer, and only one that was known when the
-/// sale was made (give or take the waiting room, since events of one purchase come in any order).
+/// Fills what is missing from memory. A click is taken only from the same customer and, for a new purchase, only one that was
+/// known when it was made (give or take the waiting room, since events of one purchase come in any order).
 pub(super) fn remember(sale: &mut Sale, memory: Option<&Identity>, rules: &Rules) {
     let Some(memory) = memory else { return };
     let from_memory = |found: &Found| {
@@ -143,7 +145,8 @@ pub(super) fn remember(sale: &mut Sale, memory: Option<&Identity>, rules: &Rules
         sale.customer_external_id = memory.customer_external_id.as_ref().map(from_memory);
     }
     if sale.click_id.is_none() && is_same_customer(sale, memory) {
-        let known = memory.click_id.as_ref().filter(|(_, learned_at)| *learned_at <= rules.deadline(sale.at));
+        let is_in_time = |learned_at: Timestamp| sale.renewal || learned_at <= rules.deadline(sale.at);
+        let known = memory.click_id.as_ref().filter(|(_, learned_at)| is_in_time(*learned_at));
         sale.click_id = known.map(|(found, _)| from_memory(found));
     }
 }

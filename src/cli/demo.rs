@@ -19,7 +19,7 @@ use crate::app::{Bridge, load};
 use crate::domain::SystemClock;
 use crate::explain::request as explain;
 
-use crate::pack::{Case, Expected, Pack, Registry, Scenario, Source, scenarios};
+use crate::pack::{Case, Expected, Registry, Scenario, Source, scenarios};
 use crate::store::Store;
 
 /// The story must come to its end within this.
@@ -97,7 +97,7 @@ fn acts(packs: &Registry, sources: &std::collections::HashMap<String, Arc<Source
         let Some(source) = sources.get(pack.name()) else { continue };
         let (scenarios, _) = scenarios(&pack.folder);
         let pair = scenarios.iter().find(|scenario| is_pair(scenario));
-        let single = scenarios.iter().find(|scenario| is_attributed(pack, scenario));
+        let single = scenarios.iter().find(|scenario| is_attributed(scenario));
         if let Some(scenario) = pair.or(single) {
             let source = Arc::clone(source);
             let steps = scenario.requests.iter().map(|(_, case)| (kind(&source, case), case.clone())).collect();
@@ -115,7 +115,7 @@ fn is_pair(scenario: &Scenario) -> bool {
         && matches!(&scenario.expected, Expected::Ledger(sales) if sales.len() == 1 && is_whole(&sales[0]))
 }
 
-fn is_attributed(_pack: &Pack, scenario: &Scenario) -> bool {
+fn is_attributed(scenario: &Scenario) -> bool {
     let is_whole = |sale: &Value| sale.get("clickId").is_some() && sale.get("customerExternalId").is_some();
     matches!(&scenario.expected, Expected::Sales(sales) if sales.iter().all(is_whole))
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::print::Printer;
+use super::print::{Printer, clean};
 use super::{Answer, Failure, visit};
 use crate::store::{DeliveryView, EventView, RequestView, SaleView, Store as _};
 
@@ -64,9 +64,9 @@ pub(super) fn requests(command: &Command, config: &Path, printer: &Printer) -> A
             }
             printer.line(format!("request   {} of {}, received {}, {} bytes", view.id, view.source, view.received_at, view.body_bytes));
             show_events(&view.events, printer);
-            headers.iter().for_each(|(name, value)| printer.line(format!("{}: {value}", printer.quiet(name))));
+            headers.iter().for_each(|(name, value)| printer.line(format!("{}: {}", printer.quiet(&clean(name)), clean(value))));
             printer.line("");
-            printer.line(text.unwrap_or("(not text; --json shows it in base64)"));
+            printer.line(clean(text.unwrap_or("(not text; --json shows it in base64)")));
         }
     }
     Ok(())
@@ -119,8 +119,8 @@ pub(super) fn show_delivery(delivery: &DeliveryView, printer: &Printer) {
     for attempt in &delivery.history {
         let status = attempt.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
         printer.line(format!("attempt {} at {} ({} ms): {status}, {}: {}", attempt.number, attempt.started_at, attempt.duration_ms, attempt.outcome, attempt.reason));
-        printer.line(attempt.request.lines().map(|line| format!("  > {line}\n")).collect::<String>().trim_end());
-        printer.line(attempt.answer.lines().map(|line| format!("  < {line}\n")).collect::<String>().trim_end());
+        printer.line(clean(&attempt.request).lines().map(|line| format!("  > {line}\n")).collect::<String>().trim_end());
+        printer.line(clean(&attempt.answer).lines().map(|line| format!("  < {line}\n")).collect::<String>().trim_end());
     }
 }
 
@@ -137,7 +137,7 @@ fn show_sale(sale: &SaleView, printer: &Printer) {
             (Some("memory"), _) => format!("remembered from request {}", origin["request"]),
             (_, _) => String::new(),
         };
-        printer.line(format!("  {name:<20} {value}  {}", printer.quiet(&from)).trim_end());
+        printer.line(format!("  {name:<20} {}  {}", clean(&value.to_string()), printer.quiet(&from)).trim_end());
     }
     printer.line(format!("known by  {}", sale.keys.join(", ")));
     for other in &sale.possible_double_counts {
@@ -152,7 +152,7 @@ fn show_sale(sale: &SaleView, printer: &Printer) {
 
 fn show_events(events: &[EventView], printer: &Printer) {
     for event in events {
-        let kind = if event.kind.is_empty() { "(unreadable)" } else { &event.kind };
+        let kind = if event.kind.is_empty() { "(unreadable)".to_owned() } else { clean(&event.kind) };
         let sale = event.sale.map(|sale| format!(" (sale {sale})")).unwrap_or_default();
         let reason = event.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         printer.line(format!("event     {kind} in request {}, {}{sale}{reason}", event.request, event.outcome));
@@ -184,5 +184,8 @@ fn standing(sale: &SaleView) -> String {
         };
     }
     let states: Vec<String> = sale.deliveries.iter().map(|delivery| format!("{} {}", delivery.upstream, delivery.state.as_str())).collect();
+    if !sale.possible_double_counts.is_empty() {
+        return format!("{}, possible double count of {:?}", states.join(", "), sale.possible_double_counts);
+    }
     if states.is_empty() { "counted, no upstream".to_owned() } else { states.join(", ") }
 }

@@ -76,7 +76,7 @@ impl Printer {
     }
 }
 
-/// What a sender wrote must not move the cursor of an operator's terminal.
-fn clean(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() && character != '\n' && character != '\x1b' { '\u{fffd}' } else { character }).collect()
+/// What a sender or an upstream wrote must not move the cursor of an operator's terminal.
+pub(super) fn clean(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() && character != '\n' { '\u{fffd}' } else { character }).collect()
 }

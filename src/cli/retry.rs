@@ -45,8 +45,17 @@ pub(super) enum Command {
 pub(super) fn run(command: &Command, config: &Path, printer: &Printer) -> Answer {
     match command {
         Command::List { limit } => {
-            let deliveries = visit(config)?.deliveries(*limit)?;
-            if printer.is_json() { printer.json(&deliveries) } else { delivery_table(&deliveries, printer) }
+            let store = visit(config)?;
+            let deliveries = store.deliveries(*limit)?;
+            if printer.is_json() {
+                printer.json(&deliveries);
+                return Ok(());
+            }
+            for upstream in store.upstreams()?.into_iter().filter(|upstream| upstream.paused) {
+                let reason = upstream.reason.unwrap_or_default();
+                printer.line(printer.bad(&format!("{} is paused since {}: {reason}", upstream.name, upstream.since)));
+            }
+            delivery_table(&deliveries, printer);
             Ok(())
         }
         Command::Show { id } => {

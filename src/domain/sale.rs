@@ -64,8 +64,8 @@ pub struct Sale {
     pub request: RequestId,
     /// When the bridge counted it.
     pub counted_at: Timestamp,
-    /// True once it was handed to a sender: from then on it does not change.
-    pub frozen: bool,
+    /// The invoice id under which it was handed to a sender: from then on what is sent does not change.
+    pub sent_as: Option<String>,
 }
 
 /// What was learned about a provider's customer.
@@ -88,9 +88,14 @@ pub fn invoice_id_of(keys: &[Key]) -> Option<String> {
 }
 
 impl Sale {
-    /// The strongest identifying key as an invoice id; `None` for a sale without any key.
+    /// The invoice id: the one under which it was sent, else the strongest identifying key.
     pub fn invoice_id(&self) -> Option<String> {
-        invoice_id_of(&self.keys)
+        self.sent_as.clone().or_else(|| invoice_id_of(&self.keys))
+    }
+
+    /// True once it was handed to a sender.
+    pub fn is_sent(&self) -> bool {
+        self.sent_as.is_some()
     }
 
     /// The canonical form, as an upstream's template renders it.

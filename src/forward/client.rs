@@ -35,6 +35,7 @@ impl Client {
         let limits = &upstream.template.limits;
         let client = reqwest::Client::builder()
             .redirect(Policy::none())
+            .no_proxy() // a proxy would look names up itself, past the guard
             .connect_timeout(Duration::from_secs(limits.connect_timeout_secs))
             .timeout(Duration::from_secs(limits.timeout_secs))
             .pool_max_idle_per_host(limits.max_in_flight)
@@ -79,7 +80,7 @@ impl Client {
 pub async fn post(url: &str, headers: &Headers, body: Vec<u8>) -> Result<(u16, String), String> {
     install_tls();
     let words = |error: reqwest::Error| sentence(&error);
-    let client = reqwest::Client::builder().redirect(Policy::none()).timeout(POST_TIMEOUT).build().map_err(words)?;
+    let client = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(POST_TIMEOUT).build().map_err(words)?;
     let request = headers.iter().fold(client.post(url).body(body), |request, (name, value)| match name {
         // Those two belong to the connection, not to the case.
         "host" | "content-length" => request,

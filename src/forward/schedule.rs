@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use crate::domain::{AttemptOutcome, DeliveryState, Timestamp};
 
+/// A shorter `Retry-After` says nothing.
+const SHORTEST_ASKED: Duration = Duration::from_secs(1);
+/// After so many attempts the schedule's own delay holds where it is longer.
+const TRUSTED_ATTEMPTS: u32 = 5;
+
 /// The schedule of retries.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
@@ -51,12 +56,12 @@ impl Default for Schedule {
 
 impl Schedule {
     /// Where a delivery stands after an attempt that came to `outcome` at `now`. `attempts` counts this one as well,
-    /// `created_at` is when the delivery was made, `random` is any number, `asked` what the upstream asked to wait.
+    /// `tried_since` is when the first one began, `random` is any number, `asked` what the upstream asked to wait.
     pub fn next(
         &self,
         outcome: AttemptOutcome,
         attempts: u32,
-        created_at: Timestamp,
+        tried_since: Timestamp,
         now: Timestamp,
         asked: Option<Duration>,
         random: u64,
@@ -70,15 +75,25 @@ impl Schedule {
             AttemptOutcome::Rejected => done(DeliveryState::Dead),
             AttemptOutcome::Paused => Next { state: DeliveryState::Due, due_at: now, counts: false },
             AttemptOutcome::RetryLimited if attempts >= self.limited_attempts => done(DeliveryState::Dead),
-            AttemptOutcome::RetryLimited => after(asked.unwrap_or_else(|| self.jittered(self.limited_first_delay, attempts, random))),
-            AttemptOutcome::Retry if now >= created_at + self.give_up_after => done(DeliveryState::Dead),
-            AttemptOutcome::Retry => after(asked.unwrap_or_else(|| self.jittered(self.first_delay, attempts, random))),
+            AttemptOutcome::RetryLimited => after(self.jittered(self.limited_first_delay, attempts, random).max(asked.unwrap_or_default())),
+            AttemptOutcome::Retry if now.duration_since(tried_since).unsigned_abs() >= self.give_up_after => done(DeliveryState::Dead),
+            AttemptOutcome::Retry => after(self.delay(attempts, asked, random)),
         }
     }
 
     /// What an upstream asked to wait, believed up to the cap.
     pub fn asked(&self, retry_after: Option<&str>, now: Timestamp) -> Option<Duration> {
         Some(self::retry_after(retry_after?, now)?.min(self.retry_after_cap))
+    }
+
+    /// What the upstream asks for is done, but an upstream that always asks for nothing is not hammered.
+    fn delay(&self, attempts: u32, asked: Option<Duration>, random: u64) -> Duration {
+        let jittered = self.jittered(self.first_delay, attempts, random);
+        match asked {
+            Some(asked) if asked >= SHORTEST_ASKED && attempts <= TRUSTED_ATTEMPTS => asked,
+            Some(asked) => asked.max(jittered),
+            None => jittered,
+        }
     }
 
     /// Anything between one second and the bound, which doubles with each attempt: a crowd that failed together does not come

@@ -29,6 +29,7 @@ pub struct Sender {
     pause: Option<Pause>,
     in_flight: JoinSet<Tried>,
     over: Vec<Tried>,
+    judged: Vec<Attempt>,
 }
 
 /// What a round of sending did.
@@ -75,7 +76,7 @@ impl Sender {
         let client = Client::new(&upstream).map_err(|cause| format!("{}: no client can be made: {cause}", upstream.name))?;
         let limiter = Limiter::new(upstream.requests_per_minute, clock.now());
         let in_flight = JoinSet::new();
-        Ok(Self { upstream, store, clock, random, schedule: Schedule::default(), client, limiter, pause: None, in_flight, over: Vec::new() })
+        Ok(Self { upstream, store, clock, random, schedule: Schedule::default(), client, limiter, pause: None, in_flight, over: Vec::new(), judged: Vec::new() })
     }
 
     /// The upstream's name.
@@ -119,23 +120,12 @@ impl Sender {
         self.record().await
     }
 
-    /// True while attempts are under way.
-    pub fn is_busy(&self) -> bool {
-        !self.in_flight.is_empty()
-    }
-
     async fn begin(&mut self) -> Result<usize, Error> {
         let now = self.clock.now();
         if self.pause.is_some() && !self.store.is_paused(&self.upstream.name).await? {
             self.pause = None; // a person resumed the queue by hand
         }
-        let free = self.upstream.template.limits.max_in_flight.saturating_sub(self.in_flight.len());
-        let allowed = match &self.pause {
-            Some(pause) if now < pause.until => 0,
-            Some(_) => usize::from(self.in_flight.is_empty()),
-            None => free,
-        };
-        let count = self.limiter.available(now).min(allowed);
+        let count = self.limiter.available(now).min(self.free_slots(now));
         if count == 0 {
             return Ok(0);
         }
@@ -150,28 +140,38 @@ impl Sender {
         Ok(begun)
     }
 
+    /// How many more attempts may be under way at once.
+    fn free_slots(&self, now: Timestamp) -> usize {
+        match &self.pause {
+            Some(pause) if now < pause.until => 0,
+            Some(_) => usize::from(self.in_flight.is_empty()),
+            None => self.upstream.template.limits.max_in_flight.saturating_sub(self.in_flight.len()),
+        }
+    }
+
     async fn record(&mut self) -> Result<(), Error> {
-        if self.over.is_empty() {
+        let now = self.clock.now();
+        for tried in std::mem::take(&mut self.over) {
+            let attempt = self.judge(tried, now);
+            log(&self.upstream.name, &attempt);
+            self.judged.push(attempt);
+        }
+        if self.judged.is_empty() {
             return Ok(());
         }
-        let now = self.clock.now();
-        let tried = std::mem::take(&mut self.over);
-        let mut attempts = Vec::with_capacity(tried.len());
+        // What cannot be recorded now is recorded with the next step: an answer is never forgotten.
+        self.store.record(self.judged.clone()).await?;
         let mut refusal = None;
         let mut is_answered = false;
-        for tried in tried {
-            let attempt = self.judge(tried, now);
+        for attempt in self.judged.drain(..) {
             match attempt.outcome {
-                AttemptOutcome::Paused => refusal = Some(attempt.reason.clone()),
+                AttemptOutcome::Paused => refusal = Some(attempt.reason),
                 AttemptOutcome::Delivered | AttemptOutcome::Duplicate | AttemptOutcome::Unattributed | AttemptOutcome::Rejected => {
                     is_answered = true;
                 }
                 AttemptOutcome::Retry | AttemptOutcome::RetryLimited => {}
             }
-            log(&self.upstream.name, &attempt);
-            attempts.push(attempt);
         }
-        self.store.record(attempts).await?;
         match refusal {
             Some(reason) => {
                 if self.pause.is_none() {
@@ -205,7 +205,8 @@ impl Sender {
             self.limiter.hold(now + asked);
         }
         let attempts = tried.claimed.attempts + 1;
-        let next = self.schedule.next(outcome, attempts, tried.claimed.created_at, now, asked, (self.random)());
+        let tried_since = tried.claimed.tried_since.unwrap_or(tried.started_at);
+        let next = self.schedule.next(outcome, attempts, tried_since, now, asked, (self.random)());
         Attempt {
             delivery: tried.claimed.id,
             started_at: tried.started_at,
@@ -229,6 +230,9 @@ impl Sender {
 
     async fn time_to_next(&self, limit: Duration) -> Result<Duration, Error> {
         let now = self.clock.now();
+        if self.free_slots(now) == 0 && !self.in_flight.is_empty() {
+            return Ok(limit); // nothing can begin before something is over, which wakes us
+        }
         let Some(due) = self.store.next_due(&self.upstream.name).await? else { return Ok(limit) };
         let held = self.pause.as_ref().map_or(due, |pause| pause.until.max(due));
         let next = held.max(self.limiter.next_at());

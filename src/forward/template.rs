@@ -197,7 +197,9 @@ impl Template {
         if !template.request.path.starts_with('/') {
             faults.add(file, "request.path", "must begin with a slash");
         }
-        if template.limits.requests_per_minute == 0 || template.limits.max_in_flight == 0 || template.limits.timeout_secs == 0 {
+        let limits = &template.limits;
+        let times = [limits.connect_timeout_secs, limits.timeout_secs];
+        if limits.requests_per_minute == 0 || limits.max_in_flight == 0 || times.contains(&0) {
             faults.add(file, "limits", "must all be at least 1");
         }
         for (index, rule) in template.answers.iter().enumerate() {

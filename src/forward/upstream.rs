@@ -20,7 +20,7 @@ pub struct UpstreamConfig {
     /// The template that it uses.
     pub template: String,
     /// The API's token.
-    pub token: String,
+    pub token: Secret,
     /// Where the API is, where that is not the template's address.
     pub base_url: Option<String>,
     /// The unit of amounts on the wire.
@@ -103,7 +103,7 @@ impl Upstream {
         if config.name.is_empty() || config.name.len() > 60 || config.name.chars().any(|c| !c.is_ascii_alphanumeric() && !"-_".contains(c)) {
             faults.add(file, format!("{key}.name"), "must be letters, digits, hyphens and underscores");
         }
-        let token = Secret::new(&config.token);
+        let token = config.token.clone();
         if token.is_blank() || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
             faults.add(file, format!("{key}.token"), "is empty or holds characters that no token has");
         }

@@ -10,6 +10,9 @@ use super::rule::{Choice, Compiled, SaleRule, Verdict};
 use super::spec::{Spec, TimeForm};
 use crate::domain::{Claim, Currency, Event, Faults, Meaning, Mode, Reason, Request, RequestId, Scope, Timestamp};
 
+/// No event happens so long after its receipt, whatever the clocks say.
+const AHEAD_LIMIT_SECS: i64 = 24 * 60 * 60;
+
 /// What a source adds to its pack's rules.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -155,7 +158,7 @@ impl Mapping {
         let mut event = Event {
             kind: kind.chars().take(200).collect(),
             provider_id: self.id.as_ref().and_then(|id| id.read(document)).map(|id| id.chars().take(500).collect()),
-            at: self.read_at(document).unwrap_or(view.request.received_at),
+            at: self.read_at(document, view.request.received_at),
             scope: Scope { account: Arc::clone(&self.context.account), mode },
             accepted,
             ..self.blank(view, not_a_sale_event())
@@ -203,13 +206,16 @@ impl Mapping {
         if places.iter().any(is_test) { Mode::Test } else { Mode::Live }
     }
 
-    fn read_at(&self, document: Document<'_>) -> Option<Timestamp> {
-        let text = self.at.iter().find_map(|place| place.read(document))?;
-        match self.at_form {
+    /// When it happened. A time that cannot be read, or lies far after the receipt, is nobody's: the receipt stands for it.
+    fn read_at(&self, document: Document<'_>, received_at: Timestamp) -> Timestamp {
+        let parse = |text: &str| match self.at_form {
             TimeForm::UnixSeconds => Timestamp::from_second(text.parse().ok()?).ok(),
             TimeForm::UnixMillis => Timestamp::from_millisecond(text.parse().ok()?).ok(),
             TimeForm::Rfc3339 => text.parse().ok(),
-        }
+        };
+        let text = self.at.iter().find_map(|place| place.read(document));
+        let is_sensible = |at: &Timestamp| at.as_second() - received_at.as_second() < AHEAD_LIMIT_SECS;
+        text.and_then(|text| parse(text.trim())).filter(is_sensible).unwrap_or(received_at)
     }
 
     fn blank(&self, view: RequestView<'_>, meaning: Meaning) -> Event {

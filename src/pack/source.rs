@@ -19,14 +19,14 @@ pub struct SourceConfig {
     /// The pack that it uses.
     pub pack: String,
     /// The provider's signing secrets. Several during a rotation; any may match.
-    pub secrets: Vec<String>,
+    pub secrets: Vec<Secret>,
     /// Which modes are counted and forwarded.
     #[serde(default)]
     pub accept: Accept,
     /// Sources of one account share keys and customers; by default the source's name.
     pub account: Option<String>,
     /// Makes the URL `/webhooks/{name}/{token}`.
-    pub path_token: Option<String>,
+    pub path_token: Option<Secret>,
     /// The URL that the provider was given, where it signs it and it is not `public_url` and path.
     pub url: Option<String>,
     /// What part of a payment is the amount.
@@ -100,19 +100,19 @@ impl Source {
             faults.add(file, format!("{key}.pack"), format!("{} is not a pack; `salebridge pack list` names them all", config.pack));
             return Err(faults);
         };
-        let url = config.url.clone().or_else(|| Some(format!("{}/webhooks/{}", public_url?.trim_end_matches('/'), config.name)));
+        let path = path(&config.name, config.path_token.as_ref());
+        let url = config.url.clone().or_else(|| Some(format!("{}{path}", public_url?.trim_end_matches('/'))));
         if pack.scheme.signs_url() && url.is_none() {
             faults.add(file, format!("{key}.url"), "this provider signs the URL: set it here, or server.public_url");
         }
-        let token = config.path_token.clone().map(Secret::new);
+        let token = config.path_token.clone();
         if token.as_ref().is_some_and(|token| token.expose().len() < 16 || token.expose().contains('/')) {
             faults.add(file, format!("{key}.path_token"), "must be at least 16 characters that nobody can guess, without a slash");
         }
-        let secrets: Vec<Secret> = config.secrets.iter().map(Secret::new).collect();
-        if secrets.is_empty() {
+        if config.secrets.is_empty() {
             faults.add(file, format!("{key}.secrets"), "name at least one secret: without it nothing can be verified");
         }
-        let keys = pack.scheme.keys(&secrets).map_err(|(index, error)| {
+        let keys = pack.scheme.keys(&config.secrets).map_err(|(index, error)| {
             faults.add(file, format!("{key}.secrets[{index}]"), error.to_string());
         });
         let context = context(config, file, key, &mut faults);
@@ -151,10 +151,7 @@ impl Source {
 
     /// The path of its URL, with the token where it has one.
     pub fn path(&self) -> String {
-        match &self.path_token {
-            Some(token) => format!("/webhooks/{}/{}", self.name, token.expose()),
-            None => format!("/webhooks/{}", self.name),
-        }
+        path(&self.name, self.path_token.as_ref())
     }
 
     /// The fingerprint by which the provider's identical retry is recognised: the source, the body, and every header that the
@@ -187,6 +184,13 @@ impl Source {
         let fingerprint_headers = mapping.headers_read().into_iter().filter(|header| !is_signature(header)).collect();
         let name = Arc::clone(&mapping.context().source);
         Self { name, pack: Arc::clone(pack), keys, mapping, path_token, url, fingerprint_headers }
+    }
+}
+
+fn path(name: &str, token: Option<&Secret>) -> String {
+    match token {
+        Some(token) => format!("/webhooks/{name}/{}", token.expose()),
+        None => format!("/webhooks/{name}"),
     }
 }
 

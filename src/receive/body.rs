@@ -31,6 +31,22 @@ pub(super) async fn read(request: &HttpRequest, payload: Payload, state: &State)
     tokio::time::timeout(state.request_timeout, read).await.unwrap_or(Err(Problem::TooSlow))
 }
 
+/// Reads and forgets the body of a request that is refused anyway, up to the limit, so that its sender hears the answer
+/// instead of a broken connection.
+pub(super) async fn drain(mut payload: Payload, state: &State) {
+    let all = async {
+        let mut length = 0_usize;
+        while let Some(Ok(chunk)) = payload.next().await {
+            length += chunk.len();
+            if length > state.body_limit_bytes.saturating_mul(DRAIN_FACTOR) {
+                break;
+            }
+        }
+    };
+    // A sender that is too slow hears nothing, as everywhere.
+    drop(tokio::time::timeout(state.request_timeout, all).await);
+}
+
 async fn read_bounded(mut payload: Payload, announced: usize, state: &State) -> Result<Body, Problem> {
     let mut body = Body { bytes: Vec::with_capacity(announced.min(64 * 1024)), _memory: None };
     let mut length = 0_usize;

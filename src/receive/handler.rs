@@ -45,8 +45,14 @@ pub(super) async fn healthy() -> HttpResponse {
 
 /// Requests can be stored.
 pub(super) async fn ready(state: Data<State>) -> HttpResponse {
+    if state.readiness.is_fresh(state.clock.now()) {
+        return status(StatusCode::OK, "ready");
+    }
     match state.store.ready().await {
-        Ok(()) => status(StatusCode::OK, "ready"),
+        Ok(()) => {
+            state.readiness.found_at(state.clock.now());
+            status(StatusCode::OK, "ready")
+        }
         Err(error) => {
             tracing::error!(%error, "the store is not ready");
             Problem::StoreUnavailable.response()
@@ -64,9 +70,14 @@ pub(super) async fn not_found() -> HttpResponse {
 
 /// Limits, source, bytes, verification, append. Each step that fails ends it.
 async fn take(request: &HttpRequest, payload: Payload, state: &State) -> Result<Appended, Problem> {
-    let headers = headers(request)?;
+    let (headers, source) = match headers(request).and_then(|headers| Ok((headers, find_source(request, state)?))) {
+        Ok(found) => found,
+        Err(problem) => {
+            body::drain(payload, state).await;
+            return Err(problem);
+        }
+    };
     let body = body::read(request, payload, state).await?;
-    let source = find_source(request, state)?;
     let webhook = Request {
         source: source.name.to_string(),
         headers,

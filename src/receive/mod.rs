@@ -13,6 +13,7 @@ mod problem;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::Server;
@@ -20,7 +21,7 @@ use actix_web::{App, HttpServer, web};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use crate::domain::Clock;
+use crate::domain::{Clock, Timestamp};
 use crate::pack::Source;
 use crate::pipeline::Bell;
 use crate::store::Store;
@@ -62,6 +63,22 @@ pub struct State {
     body_limit_bytes: usize,
     request_timeout: Duration,
     memory: Arc<Semaphore>,
+    readiness: Readiness,
+}
+
+/// When writing was last found to work: a probe writes, so not every probe may.
+#[derive(Debug, Default)]
+struct Readiness(AtomicI64);
+
+impl Readiness {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        let age_millis = now.as_millisecond() - self.0.load(Ordering::Relaxed);
+        (0..1_000).contains(&age_millis)
+    }
+
+    fn found_at(&self, now: Timestamp) {
+        self.0.store(now.as_millisecond(), Ordering::Relaxed);
+    }
 }
 
 impl Default for Config {
@@ -97,6 +114,7 @@ impl State {
             body_limit_bytes: config.body_limit_bytes,
             request_timeout: Duration::from_secs(config.request_timeout_secs),
             memory: Arc::new(Semaphore::new(config.memory_limit_bytes.min(Semaphore::MAX_PERMITS))),
+            readiness: Readiness::default(),
         }
     }
 }

@@ -77,8 +77,8 @@ pub struct Claimed {
     pub id: DeliveryId,
     /// Attempts made before this one.
     pub attempts: u32,
-    /// When the delivery was made, from which the schedule counts.
-    pub created_at: Timestamp,
+    /// When the first attempt that counts began, from which the schedule counts; `None` before it.
+    pub tried_since: Option<Timestamp>,
     /// What is to be sent.
     pub sale: Sale,
 }

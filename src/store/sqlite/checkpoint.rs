@@ -14,6 +14,8 @@ use crate::store::Error;
 
 /// How often the log is looked at.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// How often while a reader stands in the way of starting the log anew.
+const BUSY_INTERVAL: Duration = Duration::from_secs(2);
 /// A log of so many pages (of 4 KiB) is started anew: 32 MiB.
 const RESTART_PAGES: i64 = 8192;
 
@@ -29,8 +31,9 @@ impl Checkpointer {
         let thread = std::thread::Builder::new()
             .name("store-checkpoint".to_owned())
             .spawn(move || {
-                while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                    fold(&connection, &writer);
+                let mut pause = INTERVAL;
+                while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                    pause = if fold(&connection, &writer) { INTERVAL } else { BUSY_INTERVAL };
                 }
             })
             .map_err(|error| Error::Unusable(format!("the checkpoint thread cannot be started: {error}")))?;
@@ -47,15 +50,15 @@ impl Drop for Checkpointer {
     }
 }
 
-/// One look at the log.
-fn fold(connection: &Connection, writer: &Handle) {
+/// One look at the log. Answers whether nothing stood in the way.
+fn fold(connection: &Connection, writer: &Handle) -> bool {
     match passive(connection) {
-        Ok(pages) if pages >= RESTART_PAGES => {
-            drop(passive(connection));
-            writer.checkpoint();
+        Ok(pages) if pages >= RESTART_PAGES => passive(connection).is_ok() && writer.restart_log(),
+        Ok(_) => true,
+        Err(error) => {
+            tracing::warn!(%error, "a checkpoint failed; the next one tries again");
+            false
         }
-        Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "a checkpoint failed; the next one tries again"),
     }
 }
 

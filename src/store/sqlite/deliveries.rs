@@ -23,21 +23,24 @@ pub(super) fn claim(
     let sql = "UPDATE deliveries SET state = 'due', leased_until = NULL WHERE upstream = ?1 AND state = 'sending' AND leased_until <= ?2";
     connection.prepare_cached(sql)?.execute(params![upstream, now])?;
     let mut select = connection.prepare_cached(
-        "SELECT id, sale, attempts, created_at FROM deliveries
+        "SELECT id, sale, attempts, tried_since FROM deliveries
          WHERE upstream = ?1 AND state = 'due' AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3",
     )?;
-    let due: Vec<(DeliveryId, SaleId, u32, i64)> = select
+    let due: Vec<(DeliveryId, SaleId, u32, Option<i64>)> = select
         .query_map(params![upstream, now, limit], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
         .collect::<Result<_, _>>()?;
     let mut claimed = Vec::with_capacity(due.len());
-    for (id, sale_id, attempts, created_at) in due {
+    for (id, sale_id, attempts, tried_since) in due {
         let sql = "UPDATE deliveries SET state = 'sending', leased_until = ?2, updated_at = ?3 WHERE id = ?1";
         connection.prepare_cached(sql)?.execute(params![id, leased_until.as_millisecond(), now])?;
-        let sql = "UPDATE sales SET frozen = 1 WHERE id = ?1 AND frozen = 0";
-        connection.prepare_cached(sql)?.execute([sale_id])?;
         let mut select = connection.prepare_cached(&format!("SELECT {SALE_COLUMNS} FROM sales WHERE id = ?1"))?;
-        let sale = select.query_row([sale_id], |row| Ok(sale(row)))??;
-        claimed.push(Claimed { id, attempts, created_at: from_millis(created_at), sale });
+        let mut sale = select.query_row([sale_id], |row| Ok(sale(row)))??;
+        if !sale.is_sent() {
+            sale.sent_as = sale.invoice_id();
+            let sql = "UPDATE sales SET sent_as = ?2 WHERE id = ?1";
+            connection.prepare_cached(sql)?.execute(params![sale_id, sale.sent_as])?;
+        }
+        claimed.push(Claimed { id, attempts, tried_since: tried_since.map(from_millis), sale });
     }
     Ok(claimed)
 }
@@ -55,7 +58,8 @@ pub(super) fn record(connection: &Connection, attempts: &[Attempt]) -> Result<()
     )?;
     let mut update = connection.prepare_cached(
         "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = attempts + ?4, last_status = ?5, last_reason = ?6,
-         updated_at = ?7, leased_until = NULL WHERE id = ?1",
+         updated_at = ?7, leased_until = NULL, tried_since = CASE WHEN ?4 THEN COALESCE(tried_since, ?8) ELSE tried_since END
+         WHERE id = ?1",
     )?;
     for attempt in attempts {
         let finished_at = attempt.finished_at.as_millisecond();
@@ -77,6 +81,7 @@ pub(super) fn record(connection: &Connection, attempts: &[Attempt]) -> Result<()
             attempt.status,
             attempt.reason,
             finished_at,
+            attempt.started_at.as_millisecond(),
         ])?;
     }
     Ok(())
@@ -87,6 +92,11 @@ pub(super) fn set_paused(connection: &Connection, upstream: &str, reason: Option
                ON CONFLICT (name) DO UPDATE SET since = CASE WHEN paused = excluded.paused THEN since ELSE excluded.since END,
                paused = excluded.paused, reason = excluded.reason";
     connection.prepare_cached(sql)?.execute(params![upstream, reason.is_some(), reason, now.as_millisecond()])?;
+    if reason.is_none() {
+        // A pause burns nothing: the days of the schedule count anew for what stood still.
+        let sql = "UPDATE deliveries SET tried_since = NULL WHERE upstream = ?1 AND state = 'due' AND tried_since IS NOT NULL";
+        connection.prepare_cached(sql)?.execute([upstream])?;
+    }
     Ok(())
 }
 
@@ -96,8 +106,8 @@ pub(super) fn is_paused(connection: &Connection, upstream: &str) -> Result<bool,
 
 pub(super) fn retry(connection: &Connection, which: &Retry, now: Timestamp) -> Result<usize, Error> {
     let now = now.as_millisecond();
-    // The schedule counts from `created_at`, so a resumed delivery gets its days anew.
-    let set = "UPDATE deliveries SET state = 'due', due_at = ?1, created_at = ?1, attempts = 0, updated_at = ?1";
+    // A resumed delivery gets the days of the schedule anew.
+    let set = "UPDATE deliveries SET state = 'due', due_at = ?1, tried_since = NULL, attempts = 0, updated_at = ?1";
     let changed = match which {
         Retry::One(id) => {
             let sql = format!("{set} WHERE id = ?2 AND state IN ('due', 'dead', 'held', 'skipped')");

@@ -8,6 +8,9 @@ use crate::store::{Appended, Error, Fingerprint, StoredRequest};
 /// Headers whose values are credentials; everything else is kept as it came.
 const CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
+/// So many bytes of bodies are read at once, however many rows were asked for.
+const READ_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+
 /// The columns that [`read`] expects.
 pub(super) const COLUMNS: &str = "id, source, received_at, url, headers, body";
 
@@ -39,8 +42,14 @@ pub(super) fn unsettled(connection: &Connection, after: RequestId, limit: usize)
     )?;
     let mut rows = select.query(params![after, limit])?;
     let mut requests = Vec::new();
+    let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        requests.push(StoredRequest { id: row.get(0)?, request: read(row)? });
+        let request = read(row)?;
+        bytes += request.body.len();
+        requests.push(StoredRequest { id: row.get(0)?, request });
+        if bytes >= READ_LIMIT_BYTES {
+            break;
+        }
     }
     Ok(requests)
 }

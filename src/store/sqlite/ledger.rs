@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::row::{SALE_COLUMNS, damaged, origin, origin_from, sale, scope, write_sale};
-use crate::attribute::{Changes, EventRecord, Ledger, SaleKey, Wanted};
+use crate::attribute::{Changes, DoubleCount, EventRecord, Ledger, SaleKey, Wanted};
 use crate::domain::{Found, Identity, RequestId, Sale, SaleId, Scope, Timestamp, from_millis};
 use crate::store::Error;
 
@@ -74,8 +74,7 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) 
     changes.events.iter().try_for_each(|event| put_event(connection, event))?;
     let millis = now.as_millisecond();
     for delivery in &changes.deliveries {
-        let sql = "INSERT INTO deliveries (sale, upstream, state, created_at, due_at, attempts, updated_at)
-                   VALUES (?1, ?2, ?3, ?4, ?4, 0, ?4)";
+        let sql = "INSERT INTO deliveries (sale, upstream, state, due_at, attempts, updated_at) VALUES (?1, ?2, ?3, ?4, 0, ?4)";
         connection.prepare_cached(sql)?.execute(params![delivery.sale, delivery.upstream, delivery.state.as_str(), millis])?;
     }
     for id in &changes.released {
@@ -89,6 +88,8 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) 
     for pair in &changes.double_counts {
         let sql = "INSERT OR IGNORE INTO double_counts VALUES (?1, ?2, ?3)";
         connection.prepare_cached(sql)?.execute(params![pair.first, pair.second, pair.request])?;
+        let DoubleCount { first, second, request } = *pair;
+        tracing::error!(sale.id = first, other = second, request.id = request, "a possible double count: both sales were sent");
     }
     Ok(())
 }
@@ -111,7 +112,7 @@ fn load_sale(connection: &Connection, id: SaleId, sales: &mut BTreeMap<SaleId, S
 /// The sales of a provider's customer that something learned about it may still complete.
 fn load_open(connection: &Connection, place: &Scope, customer: &str, sales: &mut BTreeMap<SaleId, Sale>) -> Result<(), Error> {
     let mut select = connection.prepare_cached(
-        "SELECT id FROM sales WHERE scope = ?1 AND customer = ?2 AND frozen = 0 AND state <> 'merged'
+        "SELECT id FROM sales WHERE scope = ?1 AND customer = ?2 AND sent_as IS NULL AND state <> 'merged'
          AND (click_id IS NULL OR customer_external_id IS NULL) ORDER BY id DESC LIMIT 100",
     )?;
     let ids: Vec<SaleId> = select.query_map(params![scope(place), customer], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -172,17 +173,14 @@ fn update_sale(connection: &Connection, sale: &Sale) -> Result<(), Error> {
     let sql = "UPDATE sales SET source = ?2, scope = ?3, event = ?4, rank = ?5, amount_minor = ?6, currency = ?7, at = ?8,
          customer = ?9, customer_external_id = ?10, click_id = ?11, email = ?12, name = ?13, trail = ?14, keys = ?15,
          renewal = ?16, awaits = ?17, seen = ?18, state = ?19, waits_until = ?20, merged_into = ?21, parked_code = ?22,
-         parked_reason = ?23, click_code = ?24, click_reason = ?25, request = ?26, counted_at = ?27, frozen = ?28
+         parked_reason = ?23, click_code = ?24, click_reason = ?25, request = ?26, counted_at = ?27, sent_as = ?28
          WHERE id = ?1";
     write_sale(&mut connection.prepare_cached(sql)?, sale)
 }
 
 /// An identifying key that belongs to another sale already would be a second count: the constraint refuses the whole batch.
 fn put_key(connection: &Connection, key: &SaleKey) -> Result<(), Error> {
-    let sql = match key.key.identifies {
-        true => "INSERT INTO sale_keys (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)",
-        false => "INSERT OR IGNORE INTO sale_groups (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)",
-    };
+    let sql = "INSERT INTO sale_keys (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)";
     connection.prepare_cached(sql)?.execute(params![scope(&key.scope), key.key.kind, key.key.value, key.sale])?;
     Ok(())
 }

@@ -15,6 +15,7 @@ mod writer;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags};
@@ -27,6 +28,9 @@ use super::{
 use crate::attribute::Wanted;
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Timestamp};
 use crate::verify::Verified;
+
+/// So long a write waits for another process that writes, such as `deliveries retry`.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// For what a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +95,7 @@ impl Store for Sqlite {
     }
 
     async fn ready(&self) -> Result<(), Error> {
-        self.writer.run(|connection| Ok(connection.execute("UPDATE progress SET only = 1", []).map(drop)?)).await
+        self.writer.try_run(|connection| Ok(connection.execute("UPDATE progress SET only = 1", []).map(drop)?)).await
     }
 
     fn unsettled(&self, after: RequestId, limit: usize) -> Result<Vec<StoredRequest>, Error> {
@@ -209,9 +213,9 @@ fn connect(path: &Path, access: Access) -> Result<Connection, Error> {
     let connection = Connection::open_with_flags(path, flags)
         .map_err(|error| Error::Unusable(format!("{}: cannot be opened: {error}", path.display())))?;
     let synchronous = if access == Access::Scratch { "OFF" } else { "FULL" };
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch(&format!(
-        "PRAGMA busy_timeout = 5000;
-         PRAGMA journal_mode = WAL;
+        "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = {synchronous};
          PRAGMA wal_autocheckpoint = {};
          PRAGMA cache_size = -8192;

@@ -13,7 +13,7 @@ use crate::store::Error;
 /// The columns of a sale, in the order of [`sale`] and of the numbered parameters of [`write_sale`].
 pub(super) const SALE_COLUMNS: &str = "id, source, scope, event, rank, amount_minor, currency, at, customer, customer_external_id, \
      click_id, email, name, trail, keys, renewal, awaits, seen, state, waits_until, merged_into, parked_code, parked_reason, \
-     click_code, click_reason, request, counted_at, frozen";
+     click_code, click_reason, request, counted_at, sent_as";
 
 /// Runs an INSERT or UPDATE of one row whose parameters are numbered as [`SALE_COLUMNS`].
 pub(super) fn write_sale(statement: &mut CachedStatement<'_>, sale: &Sale) -> Result<(), Error> {
@@ -52,7 +52,7 @@ pub(super) fn write_sale(statement: &mut CachedStatement<'_>, sale: &Sale) -> Re
         sale.without_click.as_ref().map(|reason| &*reason.text),
         sale.request,
         sale.counted_at.as_millisecond(),
-        sale.frozen,
+        sale.sent_as,
     ])?;
     if changed == 1 { Ok(()) } else { Err(damaged("a sale that is gone")) }
 }
@@ -94,7 +94,7 @@ pub(super) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
         without_click: reason(row, 23)?,
         request: row.get(25)?,
         counted_at: from_millis(row.get(26)?),
-        frozen: row.get(27)?,
+        sent_as: row.get(27)?,
     })
 }
 

@@ -1,11 +1,13 @@
 //! The one thread that writes: whatever waits is written in one transaction and answered after its commit.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::inbox;
+use super::{BUSY_TIMEOUT, inbox};
 use crate::store::{Appended, Error, Fingerprint};
 use crate::verify::Verified;
 
@@ -19,7 +21,7 @@ type Task = Box<dyn FnOnce(Result<&Connection, Error>) -> Answer + Send>;
 
 enum Job {
     Write(Task),
-    Checkpoint(oneshot::Sender<()>),
+    Checkpoint(oneshot::Sender<bool>),
 }
 
 /// The writing thread. Dropping it writes what waits, then ends it.
@@ -46,10 +48,18 @@ impl Writer {
         self.handle.clone().expect("the writer is there until it is dropped")
     }
 
-    /// Appends a request, or refuses at once where the queue is full. An append that fails changes nothing by itself, so
-    /// it needs no savepoint.
+    /// Appends a request, or refuses at once where the queue is full.
     pub(super) async fn append(&self, request: Verified, fingerprint: Option<Fingerprint>) -> Result<Appended, Error> {
-        let (task, answered) = task(move |connection| inbox::append(connection, request.request(), fingerprint));
+        self.try_run(move |connection| inbox::append(connection, request.request(), fingerprint)).await
+    }
+
+    /// Runs a write of one statement, which needs no savepoint, or refuses at once where the queue is full.
+    pub(super) async fn try_run<T, F>(&self, write: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    {
+        let (task, answered) = task(write);
         match self.jobs().try_send(Job::Write(task)) {
             Ok(()) => answered.await.unwrap_or_else(|_| Err(gone())),
             Err(mpsc::error::TrySendError::Full(_)) => Err(Error::Busy),
@@ -84,13 +94,12 @@ impl Drop for Writer {
 }
 
 impl Handle {
-    /// Lets the writer fold the rest of the log into the file, between two commits.
-    pub(super) fn checkpoint(&self) {
+    /// Lets the writer fold the rest of the log into the file, between two commits, and start the log anew. Answers whether it
+    /// could: a reader that looks at the old log stands in the way.
+    pub(super) fn restart_log(&self) -> bool {
         let (done, finished) = oneshot::channel();
-        if self.0.blocking_send(Job::Checkpoint(done)).is_ok() {
-            // An error only means that the writer ended first.
-            drop(finished.blocking_recv());
-        }
+        // An error only means that the writer ended first.
+        self.0.blocking_send(Job::Checkpoint(done)).is_ok() && finished.blocking_recv().unwrap_or(false)
     }
 }
 
@@ -102,7 +111,8 @@ where
 {
     let (answer, answered) = oneshot::channel();
     let task: Task = Box::new(move |connection| {
-        let result = connection.and_then(write);
+        let written = catch_unwind(AssertUnwindSafe(|| connection.and_then(write)));
+        let result = written.unwrap_or_else(|_| Err(Error::Unavailable("a write panicked; its own message is in the log above".to_owned())));
         Box::new(move |committed| drop(answer.send(committed.and(result))))
     });
     (task, answered)
@@ -112,9 +122,6 @@ fn work(connection: &mut Connection, mut jobs: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(BATCH_LIMIT);
     while jobs.blocking_recv_many(&mut batch, BATCH_LIMIT) > 0 {
         write(connection, batch.drain(..));
-    }
-    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
-        tracing::warn!(%error, "the log could not be folded into the store; the next start does it");
     }
 }
 
@@ -138,11 +145,19 @@ fn write(connection: &Connection, batch: impl Iterator<Item = Job>) {
         answer(committed.clone());
     }
     for done in checkpoints {
-        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())) {
-            tracing::warn!(%error, "a checkpoint failed; the next one tries again");
-        }
-        let _ = done.send(()); // an error says that the checkpointer has ended
+        let _ = done.send(restart_log(connection)); // an error says that the checkpointer has ended
     }
+}
+
+/// Starts the log anew, without waiting for readers: nobody's webhook waits for somebody's listing.
+fn restart_log(connection: &Connection) -> bool {
+    let restart = || -> rusqlite::Result<bool> {
+        connection.busy_timeout(Duration::ZERO)?;
+        let is_busy: bool = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(0))?;
+        Ok(!is_busy)
+    };
+    let is_done = restart().unwrap_or(false);
+    connection.busy_timeout(BUSY_TIMEOUT).is_ok() && is_done
 }
 
 fn in_savepoint<T>(connection: &Connection, write: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {

@@ -64,12 +64,12 @@ CREATE TABLE sales (
     click_reason         TEXT,
     request              INTEGER NOT NULL,
     counted_at           INTEGER NOT NULL,
-    frozen               INTEGER NOT NULL
+    sent_as              TEXT
 );
 CREATE INDEX sales_waiting ON sales (waits_until) WHERE state = 'waiting';
 -- Sales that something learned about their customer may still complete.
 CREATE INDEX sales_open ON sales (scope, customer)
-    WHERE frozen = 0 AND state <> 'merged' AND (click_id IS NULL OR customer_external_id IS NULL);
+    WHERE sent_as IS NULL AND state <> 'merged' AND (click_id IS NULL OR customer_external_id IS NULL);
 
 -- The ids by which a sale is found. For ever: dedupe never expires.
 CREATE TABLE sale_keys (
@@ -78,15 +78,6 @@ CREATE TABLE sale_keys (
     value TEXT    NOT NULL,
     sale  INTEGER NOT NULL,
     PRIMARY KEY (scope, kind, value)
-) WITHOUT ROWID;
-
--- The ids that several sales may share, such as the order of partial payments.
-CREATE TABLE sale_groups (
-    scope TEXT    NOT NULL,
-    kind  TEXT    NOT NULL,
-    value TEXT    NOT NULL,
-    sale  INTEGER NOT NULL,
-    PRIMARY KEY (scope, kind, value, sale)
 ) WITHOUT ROWID;
 
 CREATE TABLE identities (
@@ -115,8 +106,8 @@ CREATE TABLE deliveries (
     sale         INTEGER NOT NULL,
     upstream     TEXT    NOT NULL,
     state        TEXT    NOT NULL,
-    created_at   INTEGER NOT NULL,
     due_at       INTEGER NOT NULL,
+    tried_since  INTEGER,
     leased_until INTEGER,
     attempts     INTEGER NOT NULL,
     last_status  INTEGER,
