@@ -88,7 +88,8 @@ fn mend<T: DeserializeOwned>(document: &mut Value, fault: &Stumble) -> bool {
     ];
     fitting.into_iter().flatten().any(|value| {
         let mut mended = document.clone();
-        let is_past = put(&mut mended, &fault.path, value) && attempt::<T>(&mended).err().is_none_or(|next| next.path != fault.path);
+        let is_past =
+            put(&mut mended, &fault.path, value) && attempt::<T>(&mended).err().is_none_or(|next| next.path != fault.path);
         if is_past {
             *document = mended;
         }
@@ -204,7 +205,8 @@ mod tests {
 
     #[test]
     fn a_fault_does_not_repeat_what_may_be_a_secret() {
-        let faults = read::<Root>("sources = []\n[server]\nport = \"whsec_private\"\n", "c.toml").expect_err("a fault").to_string();
+        let faults =
+            read::<Root>("sources = []\n[server]\nport = \"whsec_private\"\n", "c.toml").expect_err("a fault").to_string();
         assert!(!faults.contains("private") && faults.contains("expected u16"), "{faults}");
     }
 

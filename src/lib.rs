@@ -3,11 +3,11 @@
 //! The stages are verbs, in the order of a webhook's way: [`receive`], [`verify`], [`map`], [`attribute`], [`forward`].
 //! Everything else is a noun they share. ARCHITECTURE.md tells the whole story.
 
-pub mod receive;
-pub mod verify;
-pub mod map;
 pub mod attribute;
 pub mod forward;
+pub mod map;
+pub mod receive;
+pub mod verify;
 
 pub mod pipeline;
 

@@ -1,7 +1,7 @@
 //! A closed loop of keep-alive connections on one thread, each sending its next webhook when the last one is answered.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -28,7 +28,13 @@ impl Result {
 }
 
 /// Sends `webhooks` webhooks, made before the clock starts, over `connections` connections. Anything but 200 is a failure.
-pub(crate) fn run(address: &str, connections: usize, webhooks: usize, secret: &str, ids: webhook::Ids) -> std::result::Result<Result, Failure> {
+pub(crate) fn run(
+    address: &str,
+    connections: usize,
+    webhooks: usize,
+    secret: &str,
+    ids: webhook::Ids,
+) -> std::result::Result<Result, Failure> {
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
     let first = NEXT.fetch_add(webhooks as u64, Ordering::Relaxed);
     let requests: Arc<Vec<Vec<u8>>> =
@@ -88,7 +94,8 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> std::result::
         if !head.starts_with("HTTP/1.1 200") {
             return Err(format!("the server answered: {text}"));
         }
-        let announced = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(str::to_owned));
+        let announced =
+            head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(str::to_owned));
         let announced: usize = announced.unwrap_or_default().trim().parse().unwrap_or(0);
         if body.len() >= announced {
             return Ok(());

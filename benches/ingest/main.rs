@@ -4,6 +4,8 @@
 //! `scripts/bench`; the figures of one machine mean little, their ratio means more. Options: `--webhooks N` for each round,
 //! `--rounds N`, `--random-ids`.
 
+#![allow(clippy::float_arithmetic, clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::print_stdout, missing_docs)]
+
 mod floor;
 mod load;
 mod process;
@@ -45,8 +47,14 @@ fn main() -> Result<(), Failure> {
     let ids = if arguments.iter().any(|argument| argument == "--random-ids") { Ids::Random } else { Ids::Timed };
     let webhooks = number("--webhooks", 60_000);
     let rounds = number("--rounds", 3);
-    println!("{webhooks} webhooks a round, {rounds} rounds, median of rounds, ids {ids:?}, {} cores", std::thread::available_parallelism()?);
-    println!("{:<34} {:>5} {:>10} {:>10} {:>8} {:>8} {:>8} {:>9} {:>8}", "", "conns", "acked/s", "settled/s", "p50 ms", "p99 ms", "p99.9", "CPU µs", "peak MB");
+    println!(
+        "{webhooks} webhooks a round, {rounds} rounds, median of rounds, ids {ids:?}, {} cores",
+        std::thread::available_parallelism()?
+    );
+    println!(
+        "{:<34} {:>5} {:>10} {:>10} {:>8} {:>8} {:>8} {:>9} {:>8}",
+        "", "conns", "acked/s", "settled/s", "p50 ms", "p99 ms", "p99.9", "CPU µs", "peak MB"
+    );
     for connections in CONNECTIONS {
         let mut floors = Vec::new();
         let mut ours = Vec::new();

@@ -27,7 +27,7 @@ impl Running {
             if is_ready(address).unwrap_or(false) {
                 return Ok(());
             }
-            std::thread::sleep(Duration::from_millis(10));
+            pause(Duration::from_millis(10));
         }
         Err(format!("nothing answers at {address}").into())
     }
@@ -69,9 +69,14 @@ pub(crate) fn wait_until_settled(store: &Path, sales: usize, started: Instant, p
         if counted >= sales {
             return Ok(started.elapsed());
         }
-        std::thread::sleep(Duration::from_millis(2));
+        pause(Duration::from_millis(2));
     }
     Err("the bridge did not settle in time".into())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark looks now and then, so as not to disturb what it measures")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 fn is_ready(address: &str) -> Result<bool, Failure> {

@@ -116,7 +116,12 @@ impl Bridge {
 }
 
 /// Runs the fold on a thread of its own, because its reads block.
-fn fold(pipeline: Pipeline, clock: Arc<dyn Clock>, bell: Arc<Bell>, senders: Vec<Arc<Bell>>) -> Result<JoinHandle<()>, StartError> {
+fn fold(
+    pipeline: Pipeline,
+    clock: Arc<dyn Clock>,
+    bell: Arc<Bell>,
+    senders: Vec<Arc<Bell>>,
+) -> Result<JoinHandle<()>, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

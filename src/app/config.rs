@@ -185,12 +185,15 @@ fn check_server(server: &receive::Config, file: &str, faults: &mut Faults) {
 }
 
 fn check_admin(listen: &str, token: Option<&Secret>, file: &str, faults: &mut Faults) {
-    let is_own = check_address(listen, "admin.listen", file, faults).is_some_and(|addresses| {
-        addresses.iter().all(|address| address.ip().is_loopback())
-    });
+    let is_own = check_address(listen, "admin.listen", file, faults)
+        .is_some_and(|addresses| addresses.iter().all(|address| address.ip().is_loopback()));
     match token {
-        Some(token) if token.expose().len() < 16 => faults.add(file, "admin.token", "must be at least 16 characters that nobody can guess"),
-        None if !is_own => faults.add(file, "admin.token", "is missing: without it only an address of this machine itself may listen"),
+        Some(token) if token.expose().len() < 16 => {
+            faults.add(file, "admin.token", "must be at least 16 characters that nobody can guess")
+        }
+        None if !is_own => {
+            faults.add(file, "admin.token", "is missing: without it only an address of this machine itself may listen")
+        }
         Some(_) | None => {}
     }
 }

@@ -114,9 +114,8 @@ impl Ledger {
         }
         let identities = &mut self.identities;
         let changed = self.changed_identities.into_iter();
-        self.changes.identities = changed
-            .filter_map(|key| identities.remove(&key).map(|identity| (key.0, key.1, identity)))
-            .collect();
+        self.changes.identities =
+            changed.filter_map(|key| identities.remove(&key).map(|identity| (key.0, key.1, identity))).collect();
         self.changes
     }
 
@@ -131,7 +130,13 @@ impl Ledger {
     }
 
     /// Learns from the event and adds it to the sale that it speaks of. `None` where there is no such sale yet.
-    fn complete(&mut self, event: &Event, claim: Option<&Claim>, rules: &Rules, now: Timestamp) -> Option<(usize, Option<Reason>)> {
+    fn complete(
+        &mut self,
+        event: &Event,
+        claim: Option<&Claim>,
+        rules: &Rules,
+        now: Timestamp,
+    ) -> Option<(usize, Option<Reason>)> {
         self.learn(event);
         let matching = self.matching(event);
         let found = matching.first().copied().map(|first| {
@@ -230,10 +235,10 @@ impl Ledger {
         if replaces(&identity.customer_external_id, &event.customer_external_id) {
             identity.customer_external_id.clone_from(&event.customer_external_id);
         }
-        if let Some(click) = &event.click_id {
-            if identity.click_id.as_ref().is_none_or(|(_, known_at)| event.at >= *known_at && !event.renewal) {
-                identity.click_id = Some((click.clone(), event.at));
-            }
+        if let Some(click) = &event.click_id
+            && identity.click_id.as_ref().is_none_or(|(_, known_at)| event.at >= *known_at && !event.renewal)
+        {
+            identity.click_id = Some((click.clone(), event.at));
         }
         identity.first_seen = identity.first_seen.min(event.at);
         identity.last_seen = identity.last_seen.max(event.at);

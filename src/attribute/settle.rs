@@ -138,9 +138,8 @@ pub(super) fn settle(sale: &mut Sale, memory: Option<&Identity>, rules: &Rules, 
 /// known when it was made (give or take the waiting room, since events of one purchase come in any order).
 pub(super) fn remember(sale: &mut Sale, memory: Option<&Identity>, rules: &Rules) {
     let Some(memory) = memory else { return };
-    let from_memory = |found: &Found| {
-        Found { value: found.value.clone(), origin: Origin::Memory { request: found.origin.request() } }
-    };
+    let from_memory =
+        |found: &Found| Found { value: found.value.clone(), origin: Origin::Memory { request: found.origin.request() } };
     if sale.customer_external_id.is_none() {
         sale.customer_external_id = memory.customer_external_id.as_ref().map(from_memory);
     }

@@ -56,7 +56,11 @@ async fn play(arguments: &Arguments, folder: &Path, printer: &Printer) -> Answer
     let checked = load(&config)?;
     let sources = Arc::clone(&checked.sources);
     let bridge = Bridge::start(checked, Arc::new(SystemClock)).await?;
-    let tell = |line: String| if !printer.is_json() { printer.line(line) };
+    let tell = |line: String| {
+        if !printer.is_json() {
+            printer.line(line)
+        }
+    };
     tell(format!("bridge at http://{listen}, stand-in upstream at {upstream}, store in {}", folder.display()));
     tell(String::new());
 

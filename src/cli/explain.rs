@@ -43,7 +43,11 @@ pub(super) fn run(arguments: &Arguments, config: &Path, printer: &Printer) -> An
     let mut asked = case.request(&source.name, now);
     asked.url = case.url.clone().or_else(|| source.url.clone());
     let verdict = request(&source, &asked);
-    if printer.is_json() { printer.json(&verdict) } else { tell(&verdict, printer) }
+    if printer.is_json() {
+        printer.json(&verdict)
+    } else {
+        tell(&verdict, printer)
+    }
     if verdict.outcome == Outcome::Refused { Err(Failure::No("the request was refused".to_owned())) } else { Ok(()) }
 }
 
@@ -74,7 +78,8 @@ fn tell(verdict: &Verdict, printer: &Printer) {
 
 fn of_pack(name: &str, config: &Path, case: &Case) -> Result<Source, Failure> {
     let packs = packs(config)?;
-    let pack = packs.get(name).ok_or_else(|| Failure::Usage(format!("{name} is not a pack; `salebridge pack list` names them all")))?;
+    let pack =
+        packs.get(name).ok_or_else(|| Failure::Usage(format!("{name} is not a pack; `salebridge pack list` names them all")))?;
     if case.secrets.is_empty() {
         return Err(Failure::Usage("the file brings no secret (# secret: …), and --pack has none either".to_owned()));
     }

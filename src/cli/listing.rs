@@ -62,7 +62,10 @@ pub(super) fn requests(command: &Command, config: &Path, printer: &Printer) -> A
                 printer.json(&shown);
                 return Ok(());
             }
-            printer.line(format!("request   {} of {}, received {}, {} bytes", view.id, view.source, view.received_at, view.body_bytes));
+            printer.line(format!(
+                "request   {} of {}, received {}, {} bytes",
+                view.id, view.source, view.received_at, view.body_bytes
+            ));
             show_events(&view.events, printer);
             headers.iter().for_each(|(name, value)| printer.line(format!("{}: {}", printer.quiet(&clean(name)), clean(value))));
             printer.line("");
@@ -118,7 +121,10 @@ pub(super) fn show_delivery(delivery: &DeliveryView, printer: &Printer) {
     printer.line(format!("state     {}, {} tries, due {}", delivery.state.as_str(), delivery.attempts, delivery.due_at));
     for attempt in &delivery.history {
         let status = attempt.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-        printer.line(format!("attempt {} at {} ({} ms): {status}, {}: {}", attempt.number, attempt.started_at, attempt.duration_ms, attempt.outcome, attempt.reason));
+        printer.line(format!(
+            "attempt {} at {} ({} ms): {status}, {}: {}",
+            attempt.number, attempt.started_at, attempt.duration_ms, attempt.outcome, attempt.reason
+        ));
         printer.line(clean(&attempt.request).lines().map(|line| format!("  > {line}\n")).collect::<String>().trim_end());
         printer.line(clean(&attempt.answer).lines().map(|line| format!("  < {line}\n")).collect::<String>().trim_end());
     }
@@ -141,12 +147,20 @@ fn show_sale(sale: &SaleView, printer: &Printer) {
     }
     printer.line(format!("known by  {}", sale.keys.join(", ")));
     for other in &sale.possible_double_counts {
-        printer.line(printer.bad(&format!("possible double count: sale {other} was sent as well and turned out to be the same purchase")));
+        printer.line(
+            printer.bad(&format!("possible double count: sale {other} was sent as well and turned out to be the same purchase")),
+        );
     }
     show_events(&sale.events, printer);
     for delivery in &sale.deliveries {
         let reason = delivery.last_reason.as_deref().unwrap_or("not tried yet");
-        printer.line(format!("delivery  {} to {}: {}, {} tries: {reason}", delivery.id, delivery.upstream, delivery.state.as_str(), delivery.attempts));
+        printer.line(format!(
+            "delivery  {} to {}: {}, {} tries: {reason}",
+            delivery.id,
+            delivery.upstream,
+            delivery.state.as_str(),
+            delivery.attempts
+        ));
     }
 }
 
@@ -183,7 +197,8 @@ fn standing(sale: &SaleView) -> String {
             None => sale.state.clone(),
         };
     }
-    let states: Vec<String> = sale.deliveries.iter().map(|delivery| format!("{} {}", delivery.upstream, delivery.state.as_str())).collect();
+    let states: Vec<String> =
+        sale.deliveries.iter().map(|delivery| format!("{} {}", delivery.upstream, delivery.state.as_str())).collect();
     if !sale.possible_double_counts.is_empty() {
         return format!("{}, possible double count of {:?}", states.join(", "), sale.possible_double_counts);
     }

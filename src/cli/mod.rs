@@ -118,9 +118,9 @@ impl From<crate::store::Error> for Failure {
     fn from(error: crate::store::Error) -> Self {
         match error {
             crate::store::Error::Unusable(text) => Self::Usage(text),
-            error @ (crate::store::Error::Busy
-            | crate::store::Error::Unavailable(_)
-            | crate::store::Error::Damaged(_)) => Self::No(error.to_string()),
+            error @ (crate::store::Error::Busy | crate::store::Error::Unavailable(_) | crate::store::Error::Damaged(_)) => {
+                Self::No(error.to_string())
+            }
         }
     }
 }

@@ -57,7 +57,8 @@ fn list(packs: &Registry, printer: &Printer) -> Answer {
 }
 
 fn show(packs: &Registry, name: &str, printer: &Printer) -> Answer {
-    let pack = packs.get(name).ok_or_else(|| Failure::No(format!("{name} is not a pack; `salebridge pack list` names them all")))?;
+    let pack =
+        packs.get(name).ok_or_else(|| Failure::No(format!("{name} is not a pack; `salebridge pack list` names them all")))?;
     let secret = crate::domain::Secret::new("d2hhdGV2ZXI=");
     let source = Source::plain(pack, &[secret], None).map_err(Failure::No)?;
     let (counted, other) = source.mapping.types();

@@ -35,7 +35,8 @@ impl Printer {
 
     /// What went wrong.
     pub(super) fn complain(&self, text: &str) {
-        let red = if std::io::stderr().is_terminal() && self.is_colourful { AnsiColor::Red.on_default().bold() } else { Style::new() };
+        let red =
+            if std::io::stderr().is_terminal() && self.is_colourful { AnsiColor::Red.on_default().bold() } else { Style::new() };
         drop(writeln!(std::io::stderr().lock(), "{red}error:{red:#} {text}"));
     }
 

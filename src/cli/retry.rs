@@ -60,7 +60,11 @@ pub(super) fn run(command: &Command, config: &Path, printer: &Printer) -> Answer
         }
         Command::Show { id } => {
             let delivery = visit(config)?.delivery(*id)?.ok_or_else(|| Failure::No(format!("there is no delivery {id}")))?;
-            if printer.is_json() { printer.json(&delivery) } else { show_delivery(&delivery, printer) }
+            if printer.is_json() {
+                printer.json(&delivery)
+            } else {
+                show_delivery(&delivery, printer)
+            }
             Ok(())
         }
         Command::Retry { id, upstream, yes, .. } => {
@@ -92,7 +96,11 @@ fn retry(which: Retry, yes: bool, config: &Path, printer: &Printer) -> Answer {
         return Err(Failure::No("nothing was changed".to_owned()));
     }
     let count = runtime()?.block_on(store.retry(which, SystemClock.now()))?;
-    if printer.is_json() { printer.json(&json!({"resumed": count})) } else { printer.line(format!("{count} resumed; a running bridge sends them within a second")) }
+    if printer.is_json() {
+        printer.json(&json!({"resumed": count}))
+    } else {
+        printer.line(format!("{count} resumed; a running bridge sends them within a second"))
+    }
     Ok(())
 }
 

@@ -71,7 +71,11 @@ fn find_case(source: &Source, name: &str) -> Result<Case, Failure> {
         Some(bytes) => bytes,
         None => std::fs::read(name).map_err(|error| {
             let names: Vec<&str> = source.pack.folder.cases().filter_map(|(file, _)| file.strip_suffix(".http")).collect();
-            Failure::Usage(format!("{name} is neither a case of {} nor a file ({error}); its cases: {}", source.pack.name(), names.join(", ")))
+            Failure::Usage(format!(
+                "{name} is neither a case of {} nor a file ({error}); its cases: {}",
+                source.pack.name(),
+                names.join(", ")
+            ))
         })?,
     };
     Case::parse(&bytes).map_err(|error| Failure::Usage(format!("{name}: {error}")))
@@ -93,7 +97,9 @@ fn set(body: &mut Vec<u8>, change: &str) -> Result<(), String> {
                 *place = json!({});
                 place.as_object_mut().expect("it was just made one").entry(step).or_insert(Value::Null)
             }
-            (Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::String(_), _) => return Err(format!("{step} leads nowhere")),
+            (Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::String(_), _) => {
+                return Err(format!("{step} leads nowhere"));
+            }
         };
     }
     *place = value;

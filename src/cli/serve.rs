@@ -34,7 +34,13 @@ pub(super) fn run(config: &Path, printer: &Printer) -> Answer {
 fn start_log() {
     let filter = EnvFilter::try_from_env("SALEBRIDGE_LOG").unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn"));
     // An error says that a subscriber is there already.
-    drop(tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).try_init());
+    drop(
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(std::io::stderr)
+            .try_init(),
+    );
 }
 
 /// Waits for SIGTERM or SIGINT (Ctrl-C).

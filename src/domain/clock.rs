@@ -20,6 +20,7 @@ pub struct SystemClock;
 pub struct FixedClock(Mutex<Timestamp>);
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }

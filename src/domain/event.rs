@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::RequestId;
 use super::clock::Timestamp;
 use super::money::Money;
 use super::sale_event::EventName;
-use super::RequestId;
 
 /// Whether real money moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

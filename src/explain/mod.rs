@@ -75,8 +75,7 @@ pub fn request(source: &Source, request: &Request) -> Verdict {
             events: Vec::new(),
         };
     }
-    let events: Vec<EventVerdict> =
-        source.mapping.map(RequestView { id: 0, request }).iter().map(event).collect();
+    let events: Vec<EventVerdict> = source.mapping.map(RequestView { id: 0, request }).iter().map(event).collect();
     let strongest = events.iter().max_by_key(|event| event.outcome).expect("a mapping always gives an event");
     Verdict { outcome: strongest.outcome, code: strongest.code.clone(), reason: strongest.reason.clone(), events }
 }

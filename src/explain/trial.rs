@@ -43,15 +43,13 @@ pub struct CaseReport {
 pub async fn test_pack(pack: &Arc<Pack>, now: Timestamp) -> PackReport {
     let (scenarios, mut faults) = scenarios(&pack.folder);
     let has = |wanted: fn(&Expected) -> bool| scenarios.iter().any(|scenario| wanted(&scenario.expected));
-    let kinds: [(&str, fn(&Expected) -> bool); 3] = [
-        ("accepted", |expected| matches!(expected, Expected::Sales(_))),
-        ("ignored", |expected| matches!(expected, Expected::Ignored(_))),
-        ("refused", |expected| matches!(expected, Expected::Refused(_))),
+    let kinds = [
+        ("accepted", has(|expected| matches!(expected, Expected::Sales(_)))),
+        ("ignored", has(|expected| matches!(expected, Expected::Ignored(_)))),
+        ("refused", has(|expected| matches!(expected, Expected::Refused(_)))),
     ];
-    for (kind, wanted) in kinds {
-        if !has(wanted) {
-            faults.push(format!("there is no {kind} case; every pack has all of accepted, ignored and refused"));
-        }
+    for (kind, _) in kinds.into_iter().filter(|(_, is_there)| !is_there) {
+        faults.push(format!("there is no {kind} case; every pack has all of accepted, ignored and refused"));
     }
     if pack.folder.text("README.md").is_none() {
         faults.push("README.md is missing: it says what to switch on in the provider's dashboard".to_owned());
@@ -152,7 +150,11 @@ fn plain(digits: &str) -> String {
 
 fn same_reason(outcome: Outcome, wanted: &str, verdict: &Verdict) -> Result<(), String> {
     let is_named = [&verdict.code, &verdict.reason].into_iter().any(|found| found.as_deref() == Some(wanted));
-    if verdict.outcome == outcome && is_named { Ok(()) } else { Err(differs(&format!("{outcome:?} ({wanted})").to_lowercase(), verdict)) }
+    if verdict.outcome == outcome && is_named {
+        Ok(())
+    } else {
+        Err(differs(&format!("{outcome:?} ({wanted})").to_lowercase(), verdict))
+    }
 }
 
 fn differs(wanted: &str, verdict: &Verdict) -> String {

@@ -34,7 +34,9 @@ impl Template {
         let matching = self.answers.iter().find(|rule| rule.matches(answer, body.as_ref()));
         match matching {
             Some(rule) => Judgement { outcome: rule.outcome, advice: rule.advice.clone() },
-            None => Judgement { outcome: AttemptOutcome::Retry, advice: "this status is not one that an API answers with".to_owned() },
+            None => {
+                Judgement { outcome: AttemptOutcome::Retry, advice: "this status is not one that an API answers with".to_owned() }
+            }
         }
     }
 }
@@ -50,7 +52,9 @@ impl Rule {
             None => true,
         };
         let is_value = match (&self.pointer, &self.is) {
-            (Some(pointer), Some(wanted)) => body.and_then(|body| body.pointer(pointer)).is_some_and(|found| text(found) == *wanted),
+            (Some(pointer), Some(wanted)) => {
+                body.and_then(|body| body.pointer(pointer)).is_some_and(|found| text(found) == *wanted)
+            }
             (Some(_) | None, Some(_) | None) => true,
         };
         is_status && is_kind && is_value

@@ -67,7 +67,7 @@ impl Upstream {
         match self.timestamp {
             TimestampPolicy::Always => true,
             TimestampPolicy::Never => false,
-            TimestampPolicy::WhenRecent => age_secs < RECENT_SECS && age_secs >= -AHEAD_SECS,
+            TimestampPolicy::WhenRecent => (-AHEAD_SECS..RECENT_SECS).contains(&age_secs),
         }
     }
 }

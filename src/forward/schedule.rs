@@ -75,8 +75,12 @@ impl Schedule {
             AttemptOutcome::Rejected => done(DeliveryState::Dead),
             AttemptOutcome::Paused => Next { state: DeliveryState::Due, due_at: now, counts: false },
             AttemptOutcome::RetryLimited if attempts >= self.limited_attempts => done(DeliveryState::Dead),
-            AttemptOutcome::RetryLimited => after(self.jittered(self.limited_first_delay, attempts, random).max(asked.unwrap_or_default())),
-            AttemptOutcome::Retry if now.duration_since(tried_since).unsigned_abs() >= self.give_up_after => done(DeliveryState::Dead),
+            AttemptOutcome::RetryLimited => {
+                after(self.jittered(self.limited_first_delay, attempts, random).max(asked.unwrap_or_default()))
+            }
+            AttemptOutcome::Retry if now.duration_since(tried_since).unsigned_abs() >= self.give_up_after => {
+                done(DeliveryState::Dead)
+            }
             AttemptOutcome::Retry => after(self.delay(attempts, asked, random)),
         }
     }

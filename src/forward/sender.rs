@@ -76,7 +76,19 @@ impl Sender {
         let client = Client::new(&upstream).map_err(|cause| format!("{}: no client can be made: {cause}", upstream.name))?;
         let limiter = Limiter::new(upstream.requests_per_minute, clock.now());
         let in_flight = JoinSet::new();
-        Ok(Self { upstream, store, clock, random, schedule: Schedule::default(), client, limiter, pause: None, in_flight, over: Vec::new(), judged: Vec::new() })
+        Ok(Self {
+            upstream,
+            store,
+            clock,
+            random,
+            schedule: Schedule::default(),
+            client,
+            limiter,
+            pause: None,
+            in_flight,
+            over: Vec::new(),
+            judged: Vec::new(),
+        })
     }
 
     /// The upstream's name.
@@ -166,7 +178,10 @@ impl Sender {
         for attempt in self.judged.drain(..) {
             match attempt.outcome {
                 AttemptOutcome::Paused => refusal = Some(attempt.reason),
-                AttemptOutcome::Delivered | AttemptOutcome::Duplicate | AttemptOutcome::Unattributed | AttemptOutcome::Rejected => {
+                AttemptOutcome::Delivered
+                | AttemptOutcome::Duplicate
+                | AttemptOutcome::Unattributed
+                | AttemptOutcome::Rejected => {
                     is_answered = true;
                 }
                 AttemptOutcome::Retry | AttemptOutcome::RetryLimited => {}
@@ -197,7 +212,9 @@ impl Sender {
             }
             Err(Failed::Unrenderable(why)) => (AttemptOutcome::Rejected, None, why, None, String::new()),
             Err(Failed::Unanswered(why)) => {
-                let advice = format!("no answer ({why}); it may or may not have been accepted, so it is sent again with the same invoiceId");
+                let advice = format!(
+                    "no answer ({why}); it may or may not have been accepted, so it is sent again with the same invoiceId"
+                );
                 (AttemptOutcome::Retry, None, advice, None, String::new())
             }
         };
@@ -252,7 +269,8 @@ async fn attempt(upstream: Arc<Upstream>, client: Client, claimed: Claimed, star
 }
 
 fn log(upstream: &str, attempt: &Attempt) {
-    metrics::counter!("salebridge_attempts_total", "upstream" => upstream.to_owned(), "outcome" => attempt.outcome.as_str()).increment(1);
+    metrics::counter!("salebridge_attempts_total", "upstream" => upstream.to_owned(), "outcome" => attempt.outcome.as_str())
+        .increment(1);
     let (delivery, outcome, status) = (attempt.delivery, attempt.outcome.as_str(), attempt.status.unwrap_or(0));
     match attempt.state {
         DeliveryState::Dead => {

@@ -204,14 +204,19 @@ impl Template {
         }
         for (index, rule) in template.answers.iter().enumerate() {
             if let Some(status) = rule.status.iter().find(|status| !is_status(status)) {
-                faults.add(file, format!("answers[{index}].status"), format!("{status} is neither a status nor a class like 5xx"));
+                faults.add(
+                    file,
+                    format!("answers[{index}].status"),
+                    format!("{status} is neither a status nor a class like 5xx"),
+                );
             }
             if rule.pointer.is_some() != rule.is.is_some() {
                 faults.add(file, format!("answers[{index}]"), "pointer and is belong together");
             }
         }
         for class in ["2xx", "3xx", "4xx", "5xx"] {
-            let is_general = |rule: &Rule| rule.body.is_none() && rule.pointer.is_none() && rule.status.iter().any(|status| status == class);
+            let is_general =
+                |rule: &Rule| rule.body.is_none() && rule.pointer.is_none() && rule.status.iter().any(|status| status == class);
             if !template.answers.iter().any(is_general) {
                 faults.add(file, "answers", format!("no rule says what {class} means in general"));
             }

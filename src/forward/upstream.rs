@@ -100,7 +100,10 @@ impl Upstream {
             faults.add(file, format!("{key}.template"), format!("{} is not a template; there is {known}", config.template));
             return Err(faults);
         };
-        if config.name.is_empty() || config.name.len() > 60 || config.name.chars().any(|c| !c.is_ascii_alphanumeric() && !"-_".contains(c)) {
+        if config.name.is_empty()
+            || config.name.len() > 60
+            || config.name.chars().any(|c| !c.is_ascii_alphanumeric() && !"-_".contains(c))
+        {
             faults.add(file, format!("{key}.name"), "must be letters, digits, hyphens and underscores");
         }
         let token = config.token.clone();
@@ -108,7 +111,9 @@ impl Upstream {
             faults.add(file, format!("{key}.token"), "is empty or holds characters that no token has");
         }
         let has_bad_name = |name: &String| {
-            name.is_empty() || name.len() > 100 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+            name.is_empty()
+                || name.len() > 100
+                || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
         };
         if config.event_name.as_ref().is_some_and(has_bad_name) {
             faults.add(file, format!("{key}.event_name"), "must be 1 to 100 of the characters A-Z a-z 0-9 _ -");
@@ -145,7 +150,8 @@ impl Upstream {
 
 /// The full URL, and whether its host names a private address literally.
 fn endpoint(base_url: &str, path: &str, allow_private: bool) -> Result<(Url, bool), String> {
-    let url = Url::parse(&format!("{}{path}", base_url.trim_end_matches('/'))).map_err(|error| format!("is not a URL: {error}"))?;
+    let url =
+        Url::parse(&format!("{}{path}", base_url.trim_end_matches('/'))).map_err(|error| format!("is not a URL: {error}"))?;
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?;
     if !url.username().is_empty() || url.password().is_some() || base_url.contains(['?', '#']) {
         return Err("must be scheme, host and path only".to_owned());

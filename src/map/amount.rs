@@ -41,7 +41,8 @@ impl Amount {
         let text = first(&self.paths, document)
             .ok_or_else(|| senseless("amount_missing", "the event holds no amount where the pack looks for it".to_owned()))?;
         let exponent = exponents.get(&currency).copied().unwrap_or(currency.exponent());
-        let read = |text: &str| self.minor(text, exponent, currency).map_err(|error| senseless(code_of(error), error.to_string()));
+        let read =
+            |text: &str| self.minor(text, exponent, currency).map_err(|error| senseless(code_of(error), error.to_string()));
 
         let mut minor = read(&text)?;
         if minor < 0 {

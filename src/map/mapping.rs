@@ -61,9 +61,7 @@ impl Mapping {
     /// Every fault that was found, with `file` and key.
     pub fn compile(spec: &Spec, context: Context, signed_headers: &[&str], file: &str) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        let mut place = |key: &str, text: &str| {
-            Place::new(text).map_err(|cause| faults.add(file, key, cause)).ok()
-        };
+        let mut place = |key: &str, text: &str| Place::new(text).map_err(|cause| faults.add(file, key, cause)).ok();
         let kind = place("event.type", &spec.event.kind);
         let id = spec.event.id.as_ref().and_then(|text| place("event.id", text));
         let mode = spec.event.mode.as_ref().map(|mode| {
@@ -104,9 +102,7 @@ impl Mapping {
             }
         }
         match kind {
-            Some(kind) => {
-                faults.or(Self { context, kind, id, at, at_form: spec.event.at.form, mode, exponents, rules })
-            }
+            Some(kind) => faults.or(Self { context, kind, id, at, at_form: spec.event.at.form, mode, exponents, rules }),
             None => Err(faults),
         }
     }
@@ -121,7 +117,15 @@ impl Mapping {
         let places = [Some(&self.kind), self.id.as_ref()];
         let mode = self.mode.iter().flat_map(|(places, _)| places);
         let rules = self.rules.iter().flat_map(Compiled::places);
-        places.into_iter().flatten().chain(mode).chain(&self.at).chain(rules).filter_map(Place::header).map(str::to_owned).collect()
+        places
+            .into_iter()
+            .flatten()
+            .chain(mode)
+            .chain(&self.at)
+            .chain(rules)
+            .filter_map(Place::header)
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The provider's event types by what the rules make of them: (counted, ignored or parked).
@@ -189,12 +193,7 @@ impl Mapping {
             return Meaning::Parked(Reason::new("key_missing", "the event holds no id by which the sale could be known again"));
         }
         match rule.amount.read(document, self.context.amount, &self.exponents) {
-            Ok(money) => Meaning::Sale(Claim {
-                event: rule.event,
-                rank: rule.rank,
-                money,
-                awaits: rule.awaits.clone(),
-            }),
+            Ok(money) => Meaning::Sale(Claim { event: rule.event, rank: rule.rank, money, awaits: rule.awaits.clone() }),
             Err(NoMoney::Zero(reason)) => Meaning::Ignored(reason),
             Err(NoMoney::Senseless(reason)) => Meaning::Parked(reason),
         }

@@ -96,8 +96,7 @@ pub(super) fn decode(request: &Request) -> Result<Value, Unreadable> {
     })?;
     serde_json::from_str(text).map_err(|error| {
         let is_too_deep = error.to_string().starts_with("recursion limit");
-        let (code, what) =
-            if is_too_deep { ("body_too_deep", "is nested too deep") } else { ("body_malformed", "is not JSON") };
+        let (code, what) = if is_too_deep { ("body_too_deep", "is nested too deep") } else { ("body_malformed", "is not JSON") };
         Unreadable { code, why: format!("the body {what}, at line {} column {}", error.line(), error.column()) }
     })
 }

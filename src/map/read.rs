@@ -160,5 +160,10 @@ fn is_plain(value: &str) -> bool {
 fn is_email(value: &str) -> bool {
     let Some((local, host)) = value.rsplit_once('@') else { return false };
     let is_clean = |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || "@,;<>\"()".contains(c));
-    value.len() <= 254 && is_clean(local) && is_clean(host) && host.contains('.') && !host.starts_with('.') && !host.ends_with('.')
+    value.len() <= 254
+        && is_clean(local)
+        && is_clean(host)
+        && host.contains('.')
+        && !host.starts_with('.')
+        && !host.ends_with('.')
 }

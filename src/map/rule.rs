@@ -80,9 +80,10 @@ impl Compiled {
         choice: Choice<'_>,
         fault: &mut dyn FnMut(&str, String),
     ) -> Option<Self> {
-        let when = rule.when.iter().enumerate().filter_map(|(index, condition)| {
-            Test::new(condition).map_err(|cause| fault(&format!("when[{index}]"), cause)).ok()
-        });
+        let when =
+            rule.when.iter().enumerate().filter_map(|(index, condition)| {
+                Test::new(condition).map_err(|cause| fault(&format!("when[{index}]"), cause)).ok()
+            });
         let when = when.collect();
         let places = key_places(rule, keys, choice.source, fault);
         let customer = Customer::compile(&rule.reads, reads, choice.metadata_keys, choice.reads_reference, fault);

@@ -204,17 +204,22 @@ fn expectation<'a>(file: &'a str, bytes: &[u8]) -> Result<(&'a str, Expected), S
         })
     };
     let line = || text.trim().to_owned();
-    let endings: [(&str, &dyn Fn() -> Result<Expected, String>); 5] = [
-        (".sales.json", &|| list().map(Expected::Ledger)),
-        (".sale.json", &|| list().map(Expected::Sales)),
-        (".ignored.txt", &|| Ok(Expected::Ignored(line()))),
-        (".parked.txt", &|| Ok(Expected::Parked(line()))),
-        (".refused.txt", &|| Ok(Expected::Refused(line()))),
-    ];
-    for (ending, read) in endings {
-        if let Some(stem) = file.strip_suffix(ending) {
-            return Ok((stem, read()?));
-        }
+    let stem = |ending: &str| file.strip_suffix(ending);
+    if let Some(stem) = stem(".sales.json") {
+        return Ok((stem, Expected::Ledger(list()?)));
     }
-    Err("is neither a request (.http) nor an expectation (.sale.json, .sales.json, .ignored.txt, .parked.txt, .refused.txt)".to_owned())
+    if let Some(stem) = stem(".sale.json") {
+        return Ok((stem, Expected::Sales(list()?)));
+    }
+    if let Some(stem) = stem(".ignored.txt") {
+        return Ok((stem, Expected::Ignored(line())));
+    }
+    if let Some(stem) = stem(".parked.txt") {
+        return Ok((stem, Expected::Parked(line())));
+    }
+    if let Some(stem) = stem(".refused.txt") {
+        return Ok((stem, Expected::Refused(line())));
+    }
+    Err("is neither a request (.http) nor an expectation (.sale.json, .sales.json, .ignored.txt, .parked.txt, .refused.txt)"
+        .to_owned())
 }

@@ -97,7 +97,11 @@ impl Source {
             faults.add(file, format!("{key}.name"), "must be lower-case letters, digits and hyphens: it is part of the URL");
         }
         let Some(pack) = packs.get(&config.pack) else {
-            faults.add(file, format!("{key}.pack"), format!("{} is not a pack; `salebridge pack list` names them all", config.pack));
+            faults.add(
+                file,
+                format!("{key}.pack"),
+                format!("{} is not a pack; `salebridge pack list` names them all", config.pack),
+            );
             return Err(faults);
         };
         let path = path(&config.name, config.path_token.as_ref());
@@ -107,7 +111,11 @@ impl Source {
         }
         let token = config.path_token.clone();
         if token.as_ref().is_some_and(|token| token.expose().len() < 16 || token.expose().contains('/')) {
-            faults.add(file, format!("{key}.path_token"), "must be at least 16 characters that nobody can guess, without a slash");
+            faults.add(
+                file,
+                format!("{key}.path_token"),
+                "must be at least 16 characters that nobody can guess, without a slash",
+            );
         }
         if config.secrets.is_empty() {
             faults.add(file, format!("{key}.secrets"), "name at least one secret: without it nothing can be verified");

@@ -35,7 +35,11 @@ pub(super) async fn receive(request: HttpRequest, payload: Payload, state: Data<
 
 /// `GET` and `HEAD` on a source's URL.
 pub(super) async fn probe(request: HttpRequest, state: Data<State>) -> HttpResponse {
-    if state.sources.contains_key(request.match_info().get("source").unwrap_or_default()) { status(StatusCode::OK, "ok") } else { Problem::UnknownSource.response() }
+    if state.sources.contains_key(request.match_info().get("source").unwrap_or_default()) {
+        status(StatusCode::OK, "ok")
+    } else {
+        Problem::UnknownSource.response()
+    }
 }
 
 /// The process is there.

@@ -40,7 +40,9 @@ impl Config {
         match self.url.strip_prefix("sqlite:") {
             Some(path) if !path.is_empty() => Ok(folder.join(path)),
             Some(_) => Err("names no file: write sqlite:PATH".to_owned()),
-            None if self.url.starts_with("postgres") => Err("PostgreSQL is not part of this version: write sqlite:PATH".to_owned()),
+            None if self.url.starts_with("postgres") => {
+                Err("PostgreSQL is not part of this version: write sqlite:PATH".to_owned())
+            }
             None => Err("is not a store that is known: write sqlite:PATH".to_owned()),
         }
     }

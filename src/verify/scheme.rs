@@ -2,11 +2,11 @@
 
 use hmac::Mac as _;
 
+use super::Verified;
 use super::key::Keys;
 use super::refusal::Refusal;
 use super::signature::{Grammar, Place};
 use super::spec::{Bound, Digest, Format, KeyForm, SchemeName, Spec, TimestampSpec};
-use super::Verified;
 use crate::domain::{Faults, Request, Secret};
 
 /// How a provider signs, checked and ready to judge requests.

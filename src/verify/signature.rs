@@ -51,9 +51,7 @@ impl Place {
             match &self.grammar {
                 Grammar::Plain => found.extend(self.decode(value.trim())),
                 Grammar::Members { between, inside, label } => found.extend(
-                    members(value, *between, *inside)
-                        .filter(|(name, _)| name == label)
-                        .filter_map(|(_, text)| self.decode(text)),
+                    members(value, *between, *inside).filter(|(name, _)| name == label).filter_map(|(_, text)| self.decode(text)),
                 ),
             }
         }

@@ -1,1 +1,16 @@
+//! All integration tests, in one binary because each further one costs a link.
+#![allow(missing_docs, clippy::unwrap_used, clippy::float_arithmetic, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
+mod harness;
+
+mod architecture;
+mod command_line;
+mod configuration;
+mod crash;
+mod door;
+mod forwarding;
+mod hostile;
+mod packs;
+mod sales;
+mod secrecy;
+mod signatures;

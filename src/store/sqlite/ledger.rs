@@ -1,5 +1,6 @@
 //! The ledger's slice of a batch: loaded by key, written back in one go.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -78,7 +79,8 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) 
         connection.prepare_cached(sql)?.execute(params![delivery.sale, delivery.upstream, delivery.state.as_str(), millis])?;
     }
     for id in &changes.released {
-        let sql = "UPDATE deliveries SET state = 'due', due_at = ?2, updated_at = ?2 WHERE sale = ?1 AND state IN ('held', 'skipped')";
+        let sql =
+            "UPDATE deliveries SET state = 'due', due_at = ?2, updated_at = ?2 WHERE sale = ?1 AND state IN ('held', 'skipped')";
         connection.prepare_cached(sql)?.execute(params![id, millis])?;
     }
     for id in &changes.merged {
@@ -102,9 +104,9 @@ pub(super) fn mark(connection: &Connection, through: RequestId) -> Result<(), Er
 }
 
 fn load_sale(connection: &Connection, id: SaleId, sales: &mut BTreeMap<SaleId, Sale>) -> Result<(), Error> {
-    if !sales.contains_key(&id) {
+    if let Entry::Vacant(place) = sales.entry(id) {
         let mut select = connection.prepare_cached(&format!("SELECT {SALE_COLUMNS} FROM sales WHERE id = ?1"))?;
-        sales.insert(id, select.query_row([id], |row| Ok(sale(row)))??);
+        place.insert(select.query_row([id], |row| Ok(sale(row)))??);
     }
     Ok(())
 }

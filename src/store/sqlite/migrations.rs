@@ -23,7 +23,8 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), Error> {
 pub(super) fn check(connection: &Connection) -> Result<(), Error> {
     let version = version(connection)?;
     if version < MIGRATIONS.len() {
-        let text = format!("the store is of layout {version}, older than this program: start `salebridge serve` once to migrate it");
+        let text =
+            format!("the store is of layout {version}, older than this program: start `salebridge serve` once to migrate it");
         return Err(Error::Unusable(text));
     }
     Ok(())

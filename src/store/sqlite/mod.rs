@@ -22,8 +22,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use self::writer::Writer;
 use super::{
-    Appended, Attempt, Claimed, DeliveryView, Error, Fingerprint, Fold, QueueView, RequestView, Retry, SaleView, Store, StoredRequest,
-    UpstreamView,
+    Appended, Attempt, Claimed, DeliveryView, Error, Fingerprint, Fold, QueueView, RequestView, Retry, SaleView, Store,
+    StoredRequest, UpstreamView,
 };
 use crate::attribute::Wanted;
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Timestamp};

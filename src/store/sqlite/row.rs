@@ -5,9 +5,7 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Row, params};
 use serde_json::Value;
 
-use crate::domain::{
-    Currency, EventName, Found, Mode, Money, Origin, Reason, Sale, SaleState, Scope, from_millis,
-};
+use crate::domain::{Currency, EventName, Found, Mode, Money, Origin, Reason, Sale, SaleState, Scope, from_millis};
 use crate::store::Error;
 
 /// The columns of a sale, in the order of [`sale`] and of the numbered parameters of [`write_sale`].

@@ -142,7 +142,8 @@ fn sale_view(connection: &Connection, row: &Row<'_>) -> Result<SaleView, Error> 
         SaleState::Waiting(until) => Some(format!("waits until {until:.0} for {}", sale.awaits.join(", "))),
         SaleState::Ready | SaleState::Parked(_) | SaleState::Merged(_) => None,
     };
-    let mut events = connection.prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE sale = ?1 ORDER BY request"))?;
+    let mut events =
+        connection.prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE sale = ?1 ORDER BY request"))?;
     let mut doubles =
         connection.prepare_cached("SELECT first + second - ?1 FROM double_counts WHERE first = ?1 OR second = ?1 ORDER BY 1")?;
     Ok(SaleView {
@@ -175,7 +176,8 @@ fn state_name(sale: &Sale) -> &'static str {
 
 fn request_view(connection: &Connection, row: &Row<'_>) -> Result<RequestView, Error> {
     let id: RequestId = row.get(0)?;
-    let mut events = connection.prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE request = ?1 ORDER BY position"))?;
+    let mut events =
+        connection.prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE request = ?1 ORDER BY position"))?;
     let events: Vec<EventView> = events.query_map(params![id], event_view)?.collect::<Result<_, _>>()?;
     let strongest = ["sale", "corroborates", "parked", "ignored", "duplicate"];
     let outcome = strongest.into_iter().find(|outcome| events.iter().any(|event| event.outcome == *outcome));

@@ -112,7 +112,8 @@ where
     let (answer, answered) = oneshot::channel();
     let task: Task = Box::new(move |connection| {
         let written = catch_unwind(AssertUnwindSafe(|| connection.and_then(write)));
-        let result = written.unwrap_or_else(|_| Err(Error::Unavailable("a write panicked; its own message is in the log above".to_owned())));
+        let result = written
+            .unwrap_or_else(|_| Err(Error::Unavailable("a write panicked; its own message is in the log above".to_owned())));
         Box::new(move |committed| drop(answer.send(committed.and(result))))
     });
     (task, answered)

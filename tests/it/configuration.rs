@@ -1,0 +1,180 @@
+//! The configuration: complete, checked as a whole, and never believed half.
+
+use std::path::Path;
+
+use crate::harness::process::run;
+
+fn faults(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    salebridge::app::load(&path).err().map(|faults| faults.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn all_faults_are_reported_at_once_with_file_and_key() {
+    let text = r#"
+        [server]
+        listen = "nowhere"
+        body_limit_bytes = 5
+        surprise = true
+        [admin]
+        listen = "0.0.0.0:8081"
+        [store]
+        url = "postgres://db/x"
+        [[sources]]
+        name = "Stripe!"
+        pack = "stripe"
+        secrets = ["${SALEBRIDGE_TEST_MISSING}"]
+        [[sources]]
+        name = "other"
+        pack = "nobody"
+        secrets = []
+        [[upstreams]]
+        name = "cutmeshort"
+        template = "cutmeshort"
+        token = "file:nowhere"
+        base_url = "http://api.example.com"
+        event_name = "a sale"
+    "#;
+    let found = faults(text);
+    let unknown = faults(&text.replace("surprise = true", ""));
+    assert!(found.contains("config.toml: server.surprise: unknown field"), "{found}");
+    let keys = [
+        "server.listen",
+        "server.body_limit_bytes",
+        "admin.token",
+        "store.url",
+        "sources[0].name",
+        "sources[0].secrets[0]",
+        "sources[1].pack",
+        "upstreams[0].token",
+        "upstreams[0].base_url",
+        "upstreams[0].event_name",
+    ];
+    for key in keys {
+        assert!(unknown.contains(&format!("config.toml: {key}: ")), "{key} is missing in:\n{unknown}");
+    }
+}
+
+#[test]
+fn secrets_come_from_the_environment_or_a_file_and_never_stand_in_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "whsec_from_a_file\n").unwrap();
+    std::fs::write(folder.path().join("empty"), "\n").unwrap();
+    let path = folder.path().join("config.toml");
+    let source = |secret: &str| format!("[[sources]]\nname = \"s\"\npack = \"stripe\"\nsecrets = {secret}\n");
+    let load = |text: String| {
+        std::fs::write(&path, text).unwrap();
+        salebridge::app::load(&path).map_err(|faults| faults.to_string())
+    };
+    assert!(load(source("[\"file:secret\"]")).is_ok());
+    assert!(load(source("[\"${CARGO_MANIFEST_DIR}\"]")).is_ok());
+    assert!(load(source("[\"file:empty\"]")).unwrap_err().contains("is empty"));
+    assert!(
+        load(source("[\"${SALEBRIDGE_TEST_MISSING}\"]")).unwrap_err().contains("SALEBRIDGE_TEST_MISSING is missing or empty")
+    );
+    assert!(load(source("[\" \"]")).unwrap_err().contains("sources[0].secrets[0]: the secret is empty"));
+    let fault = load(source("\"whsec_very_private\"")).unwrap_err();
+    assert!(fault.contains("sources[0].secrets: ") && !fault.contains("private"), "{fault}");
+}
+
+#[test]
+fn what_would_be_dangerous_is_refused() {
+    let base = "[[sources]]\nname = \"s\"\npack = \"stripe\"\nsecrets = [\"x\"]\n";
+    let upstream =
+        |line: &str| faults(&format!("{base}[[upstreams]]\nname = \"u\"\ntemplate = \"cutmeshort\"\ntoken = \"t\"\n{line}\n"));
+    assert_eq!(upstream(""), "");
+    assert_eq!(upstream("base_url = \"http://127.0.0.1:9\""), "");
+    assert_eq!(upstream("base_url = \"http://localhost:9\""), "");
+    assert_eq!(upstream("base_url = \"http://sink:9\"\nallow_private = true"), "");
+    for url in
+        ["http://api.cme.sh", "ftp://api.cme.sh", "https://user:pass@api.cme.sh", "https://api.cme.sh?x=1", "api.cme.sh", ""]
+    {
+        assert!(upstream(&format!("base_url = \"{url}\"")).contains("upstreams[0].base_url"), "{url}");
+    }
+    let twice = faults(&format!("{base}{base}"));
+    assert!(twice.contains("is the name of another source as well"), "{twice}");
+    let shared = faults(&format!(
+        "{base}account = \"a\"\n[[sources]]\nname = \"r\"\npack = \"razorpay\"\nsecrets = [\"x\"]\naccount = \"a\"\n"
+    ));
+    assert!(shared.contains("share the account a, but use different packs"), "{shared}");
+    assert!(faults("").contains("sources: there is none"));
+    let net =
+        faults(&format!("{base}[[sources]]\nname = \"r\"\npack = \"razorpay\"\nsecrets = [\"x\"]\namount = \"net_of_tax\"\n"));
+    assert!(net.contains("does not say its tax"), "{net}");
+}
+
+#[test]
+fn the_example_is_complete_and_right() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let example = std::fs::read_to_string(root.join("config.example.toml")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("providers")).unwrap();
+    let path = folder.path().join("config.toml");
+    let check = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let mut command = std::process::Command::new(crate::harness::process::SALEBRIDGE);
+        for name in variables(&example) {
+            command.env(name, "0123456789abcdef0123");
+        }
+        command.arg("--config").arg(&path).arg("check").output().unwrap()
+    };
+    let as_it_is = check(&example);
+    assert!(as_it_is.status.success(), "{as_it_is:?}");
+    // Every option that is only shown works when it is switched on.
+    let all: String = example.lines().map(|line| switched_on(line).unwrap_or_else(|| line.to_owned()) + "\n").collect();
+    let all_on = check(&all);
+    assert!(all_on.status.success(), "{all}\n{all_on:?}");
+    // And every key of every structure is shown.
+    let shown: Vec<String> = all.lines().filter_map(|line| Some(line.split_once(" = ")?.0.trim().to_owned())).collect();
+    for key in keys_of_the_code() {
+        assert!(shown.contains(&key), "config.example.toml does not show {key}");
+    }
+}
+
+#[test]
+fn check_answers_with_exit_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    let missing = run(Some(&path), &["check"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("config.example.toml"), "{missing:?}");
+    std::fs::write(&path, "[[sources]]\nname = \"s\"\npack = \"stripe\"\nsecrets = [\"x\"]\n").unwrap();
+    assert_eq!(run(Some(&path), &["check"]).status.code(), Some(0));
+}
+
+fn switched_on(line: &str) -> Option<String> {
+    let option = line.strip_prefix("# ")?;
+    let (key, _) = option.split_once(" = ")?;
+    let is_key = key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    is_key.then(|| option.to_owned())
+}
+
+fn variables(text: &str) -> Vec<String> {
+    text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0.to_owned())).collect()
+}
+
+/// The public fields of the structures that the configuration is read into.
+fn keys_of_the_code() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let structures = [
+        ("receive/mod.rs", "pub struct Config {"),
+        ("admin/mod.rs", "pub struct Config {"),
+        ("store/mod.rs", "pub struct Config {"),
+        ("attribute/mod.rs", "pub struct Config {"),
+        ("pack/source.rs", "pub struct SourceConfig {"),
+        ("pack/source.rs", "pub struct MetadataConfig {"),
+        ("forward/upstream.rs", "pub struct UpstreamConfig {"),
+    ];
+    let mut keys = vec!["pack_dirs".to_owned()];
+    for (file, start) in structures {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        let (_, body) = text.split_once(start).unwrap();
+        let (body, _) = body.split_once("\n}").unwrap();
+        let fields = body.lines().filter_map(|line| Some(line.trim().strip_prefix("pub ")?.split_once(':')?.0.to_owned()));
+        keys.extend(fields.filter(|key| key != "metadata"));
+    }
+    assert!(keys.len() > 25);
+    keys
+}

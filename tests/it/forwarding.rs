@@ -1,0 +1,200 @@
+//! What the upstream answers, and what becomes of the delivery.
+
+use std::time::Duration;
+
+use salebridge::domain::DeliveryState::{self, Dead, Delivered, Due, Duplicate};
+use salebridge::store::Retry;
+use wiremock::ResponseTemplate;
+
+use crate::harness::Bridge;
+use crate::harness::webhooks::{stripe_checkout, who};
+
+async fn with_a_sale(bridge: &Bridge, number: u32) {
+    assert_eq!(bridge.receives("stripe", &stripe_checkout(number, &who("c-1", "user_1"))).await.status, 200);
+}
+
+#[actix_web::test]
+async fn every_answer_is_judged_as_the_template_says() {
+    let html = "<!DOCTYPE html><html><body>Sign in</body></html>";
+    let cases: [(u16, &str, DeliveryState, &str); 21] = [
+        (200, r#"{"success":true,"timestamp":"2026"}"#, Delivered, "delivered"),
+        (200, r#"{"status":true,"data":"x"}"#, Delivered, "delivered"),
+        (200, r#"{"status":"ok"}"#, Delivered, "delivered"),
+        (200, "", Delivered, "delivered"),
+        (201, "{}", Delivered, "delivered"),
+        (200, r#"{"success":false,"error":"x"}"#, Dead, "rejected"),
+        (200, r#"{"status":false}"#, Dead, "rejected"),
+        (200, html, Due, "paused"),
+        (301, "", Due, "paused"),
+        (307, "", Due, "paused"),
+        (400, "{}", Dead, "rejected"),
+        (401, "{}", Due, "paused"),
+        (403, "{}", Due, "paused"),
+        (404, r#"{"error":"no click"}"#, Due, "retry_limited"),
+        (404, html, Due, "paused"),
+        (408, "", Due, "retry"),
+        (409, "{}", Duplicate, "duplicate"),
+        (422, "{}", Dead, "rejected"),
+        (429, "{}", Due, "retry"),
+        (500, "", Due, "retry"),
+        (503, html, Due, "retry"),
+    ];
+    for (status, answer, state, outcome) in cases {
+        let mut bridge = Bridge::with_silent_upstream("").await;
+        bridge.leaves_work();
+        bridge.upstream_answers(status, answer).await;
+        with_a_sale(&bridge, 1).await;
+        bridge.forwards().await;
+        let delivery = bridge.store.delivery(1).unwrap().unwrap();
+        let case = format!("{status} {answer}");
+        assert_eq!((delivery.state, delivery.history[0].outcome.as_str()), (state, outcome), "{case}");
+        assert_eq!(delivery.history.len(), 1, "{case}");
+        let burnt = if outcome == "paused" { 0 } else { 1 };
+        assert_eq!(delivery.attempts, burnt, "{case}: a paused upstream burns nothing");
+        assert!(!delivery.history[0].reason.is_empty());
+    }
+}
+
+#[actix_web::test]
+async fn retries_come_after_what_the_upstream_asks_for() {
+    for (value, secs) in
+        [("2", 2), ("Sun, 22 Nov 2026 05:12:01 GMT", 60), ("1795324321", 60), ("1795324321000", 60), ("99999999", 900)]
+    {
+        let mut bridge = Bridge::with_silent_upstream("").await;
+        bridge.upstream_does(ResponseTemplate::new(429).insert_header("Retry-After", value)).await;
+        with_a_sale(&bridge, 1).await;
+        bridge.forwards().await; // one second passes before it is sent
+        let due: jiff::Timestamp = bridge.deliveries()[0].due_at.parse().unwrap();
+        assert_eq!(due.as_second() - bridge.now().as_second(), secs, "{value}");
+        bridge.upstream_answers(200, "{}").await;
+        bridge.passes(Duration::from_secs(secs.unsigned_abs() - 2)).await;
+        bridge.forwards().await;
+        assert!(bridge.upstream_bodies().await.is_empty(), "{value}: not a second too early");
+        bridge.forwards().await;
+        bridge.forwards().await;
+        assert_eq!(bridge.delivery_states(), [Delivered], "{value}");
+    }
+}
+
+#[actix_web::test]
+async fn a_delivery_that_never_succeeds_ends_as_a_dead_letter_and_can_be_resumed() {
+    let mut bridge = Bridge::with_silent_upstream("").await;
+    bridge.upstream_answers(503, "down").await;
+    with_a_sale(&bridge, 1).await;
+    for _ in 0..400 {
+        bridge.forwards().await;
+        bridge.passes(Duration::from_secs(4 * 60 * 60)).await;
+    }
+    let delivery = bridge.store.delivery(1).unwrap().unwrap();
+    assert_eq!(delivery.state, Dead);
+    assert!(delivery.attempts > 20 && delivery.attempts < 400, "{}", delivery.attempts);
+
+    bridge.upstream_answers(200, "{}").await;
+    assert_eq!(bridge.store.retryable(&Retry::Dead(None)).unwrap().len(), 1);
+    assert_eq!(bridge.store.retry(Retry::Dead(None), bridge.now()).await.unwrap(), 1);
+    bridge.forwards().await;
+    assert_eq!(bridge.delivery_states(), [Delivered]);
+    assert_eq!(bridge.store.retry(Retry::One(1), bridge.now()).await.unwrap(), 0, "what was accepted is never sent again");
+}
+
+#[actix_web::test]
+async fn an_unknown_click_is_tried_a_few_times_only() {
+    let mut bridge = Bridge::with_silent_upstream("").await;
+    bridge.upstream_answers(404, r#"{"error":"no such click"}"#).await;
+    with_a_sale(&bridge, 1).await;
+    for _ in 0..20 {
+        bridge.forwards().await;
+        bridge.passes(Duration::from_secs(60 * 60)).await;
+    }
+    let delivery = bridge.store.delivery(1).unwrap().unwrap();
+    assert_eq!((delivery.state, delivery.attempts), (Dead, 6));
+}
+
+#[actix_web::test]
+async fn a_paused_upstream_keeps_its_queue_and_is_probed_by_one() {
+    let mut bridge = Bridge::with_silent_upstream("").await;
+    bridge.upstream_answers(401, "{}").await;
+    with_a_sale(&bridge, 1).await;
+    bridge.forwards().await;
+    for number in 2..=5 {
+        with_a_sale(&bridge, number).await;
+    }
+    bridge.forwards().await;
+    assert_eq!(bridge.upstream_bodies().await.len(), 1, "nothing is sent while it is paused");
+    assert!(bridge.store.upstreams().unwrap()[0].paused);
+
+    bridge.passes(Duration::from_secs(5 * 60)).await;
+    bridge.forwards().await;
+    assert_eq!(bridge.upstream_bodies().await.len(), 2, "one delivery finds out whether it works again");
+    bridge.upstream_answers(200, "{}").await;
+    bridge.passes(Duration::from_secs(5 * 60)).await;
+    bridge.forwards().await;
+    bridge.forwards().await;
+    assert_eq!(bridge.delivery_states(), [Delivered; 5]);
+    assert!(!bridge.store.upstreams().unwrap()[0].paused);
+}
+
+#[actix_web::test]
+async fn a_person_may_end_a_pause() {
+    let mut bridge = Bridge::with_silent_upstream("").await;
+    bridge.upstream_answers(403, "{}").await;
+    with_a_sale(&bridge, 1).await;
+    bridge.forwards().await;
+    bridge.upstream_answers(200, "{}").await;
+    assert_eq!(bridge.store.retry(Retry::One(1), bridge.now()).await.unwrap(), 1);
+    bridge.forwards().await;
+    assert_eq!(bridge.delivery_states(), [Delivered]);
+}
+
+#[actix_web::test]
+async fn an_answer_that_never_comes_is_sent_again_under_the_same_invoice_id() {
+    // Nothing listens on port 1.
+    let gone = "[[upstreams]]\nname = \"gone\"\ntemplate = \"cutmeshort\"\ntoken = \"t\"\nbase_url = \"http://127.0.0.1:1\"\nrequests_per_minute = 60000\n";
+    let mut bridge = Bridge::with(gone).await;
+    bridge.leaves_work();
+    with_a_sale(&bridge, 1).await;
+    bridge.forwards().await;
+    assert_eq!(bridge.delivery_states(), [Delivered, Due], "one upstream's trouble is not another's");
+    let delivery = bridge.store.delivery(2).unwrap().unwrap();
+    assert_eq!((delivery.attempts, delivery.last_status), (1, None));
+    assert!(delivery.last_reason.unwrap().contains("no answer"));
+}
+
+#[actix_web::test]
+async fn amounts_and_times_are_written_as_the_upstream_is_configured() {
+    let cases = [
+        ("amount_unit = \"minor\"", r#""amount":4999,"#),
+        ("event_name = \"sale\"", r#""eventName":"sale""#),
+        ("timestamp = \"always\"", r#""timestamp":"2026-11-22T05:11:00Z""#),
+    ];
+    for (setting, part) in cases {
+        let mut bridge = Bridge::with(setting).await;
+        with_a_sale(&bridge, 1).await;
+        bridge.forwards().await;
+        let bodies = bridge.upstream_bodies().await;
+        assert!(bodies[0].contains(part), "{setting}: {bodies:?}");
+    }
+    let mut bridge = Bridge::with("timestamp = \"never\"").await;
+    with_a_sale(&bridge, 1).await;
+    bridge.forwards().await;
+    assert!(!bridge.upstream_bodies().await[0].contains("timestamp"));
+
+    let mut late = Bridge::with_silent_upstream("").await;
+    late.upstream_answers(503, "").await;
+    with_a_sale(&late, 1).await;
+    late.forwards().await;
+    late.upstream_answers(200, "{}").await;
+    late.passes(Duration::from_secs(25 * 60 * 60)).await;
+    late.forwards().await;
+    assert!(!late.upstream_bodies().await[0].contains("timestamp"), "a sale of yesterday goes without its time");
+}
+
+#[actix_web::test]
+async fn the_token_never_stands_in_what_is_kept() {
+    let mut bridge = Bridge::with_silent_upstream("").await;
+    bridge.upstream_answers(400, r#"{"error":"Bearer token-of-the-test is not allowed"}"#).await;
+    with_a_sale(&bridge, 1).await;
+    bridge.forwards().await;
+    let kept = serde_json::to_string(&bridge.store.delivery(1).unwrap().unwrap()).unwrap();
+    assert!(kept.contains("[redacted]") && !kept.contains("token-of-the-test"), "{kept}");
+}

@@ -1,0 +1,215 @@
+//! A bridge for tests. It speaks the domain, its clock stands still, its stages are stepped by hand, and it fails a test that
+//! leaves work behind.
+
+pub(crate) mod process;
+pub(crate) mod webhooks;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::{App, test, web};
+use salebridge::app;
+use salebridge::domain::{Clock as _, DeliveryState, FixedClock, Timestamp};
+use salebridge::forward::Sender;
+use salebridge::pack::Source;
+use salebridge::pipeline::{Bell, Pipeline};
+use salebridge::receive;
+use salebridge::store::{Access, DeliveryView, RequestView, SaleView, Sqlite, Store};
+use serde_json::Value;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+/// When every test begins.
+pub(crate) const START: &str = "2026-11-22T05:11:00Z";
+
+/// A bridge without threads: requests go through the real routes, the stages are stepped.
+pub(crate) struct Bridge {
+    pub(crate) clock: Arc<FixedClock>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) upstream: MockServer,
+    pub(crate) sources: Arc<HashMap<String, Arc<Source>>>,
+    config: receive::Config,
+    pipeline: Pipeline,
+    senders: Vec<Sender>,
+    leaves_work: bool,
+    _folder: tempfile::TempDir,
+}
+
+/// What the sender of a request hears.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Bridge {
+    /// A bridge with a source for every pack, each named as its pack, and a CutMeShort-shaped upstream that accepts.
+    pub(crate) async fn new() -> Self {
+        Self::with("").await
+    }
+
+    /// As [`Bridge::new`], with more lines in the upstream's table, or whole tables after it.
+    pub(crate) async fn with(more: &str) -> Self {
+        let bridge = Self::with_silent_upstream(more).await;
+        bridge.upstream_answers(200, r#"{"status":true,"data":"Sale tracked"}"#).await;
+        bridge
+    }
+
+    /// As [`Bridge::with`], but the upstream answers nothing until it is told to.
+    pub(crate) async fn with_silent_upstream(more: &str) -> Self {
+        let upstream = MockServer::start().await;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, configuration("127.0.0.1:0", &upstream.uri(), more)).unwrap();
+        let checked = app::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
+        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&checked.store_path, Access::Scratch, 1024).unwrap());
+        let clock = Arc::new(FixedClock::new(START.parse().unwrap()));
+        let sender = |upstream| Sender::new(upstream, Arc::clone(&store), Arc::clone(&clock) as _, Box::new(|| 0)).unwrap();
+        Self {
+            senders: checked.upstreams.into_iter().map(sender).collect(),
+            pipeline: Pipeline::new(Arc::clone(&store), Arc::clone(&checked.sources), checked.rules),
+            sources: checked.sources,
+            config: checked.server,
+            clock,
+            store,
+            upstream,
+            leaves_work: false,
+            _folder: folder,
+        }
+    }
+
+    /// From now on every request to the upstream is answered so.
+    pub(crate) async fn upstream_answers(&self, status: u16, body: &str) {
+        self.upstream_does(ResponseTemplate::new(status).set_body_raw(body, "application/json")).await;
+    }
+
+    pub(crate) async fn upstream_does(&self, answer: ResponseTemplate) {
+        self.upstream.reset().await;
+        Mock::given(any()).respond_with(answer).mount(&self.upstream).await;
+    }
+
+    /// The bodies that the upstream has been sent since it was last told how to answer.
+    pub(crate) async fn upstream_bodies(&self) -> Vec<String> {
+        let requests = self.upstream.received_requests().await.unwrap();
+        requests.into_iter().map(|request| String::from_utf8(request.body).unwrap()).collect()
+    }
+
+    /// A request as its provider signs it now; accepted or not, the reply is the caller's to look at.
+    pub(crate) async fn receives(&self, source: &str, body: &Value) -> Reply {
+        self.receives_bytes(source, body.to_string().as_bytes(), &[]).await
+    }
+
+    /// As [`Bridge::receives`], with exact bytes and further headers.
+    pub(crate) async fn receives_bytes(&self, source: &str, body: &[u8], headers: &[(&str, &str)]) -> Reply {
+        let signed = webhooks::signed(&self.sources[source], body, headers, self.clock.now());
+        self.posts(&self.sources[source].path(), body, &signed).await
+    }
+
+    /// A POST with exactly these headers and bytes.
+    pub(crate) async fn posts(&self, path: &str, body: &[u8], headers: &[(String, String)]) -> Reply {
+        self.asks(Method::POST, path, body, headers).await
+    }
+
+    pub(crate) async fn asks(&self, method: Method, path: &str, body: &[u8], headers: &[(String, String)]) -> Reply {
+        let clock: Arc<FixedClock> = Arc::clone(&self.clock);
+        let bell = Arc::new(Bell::default());
+        let state = receive::State::new(&self.config, Arc::clone(&self.sources), Arc::clone(&self.store), clock, bell);
+        let service = test::init_service(App::new().app_data(web::Data::new(state)).configure(receive::routes)).await;
+        let mut request = test::TestRequest::with_uri(path).method(method).set_payload(body.to_vec());
+        for (name, value) in headers {
+            request = request.append_header((name.as_str(), value.as_str()));
+        }
+        let response = test::call_service(&service, request.to_request()).await;
+        let status = response.status().as_u16();
+        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let is_problem = header("content-type").as_deref() == Some("application/problem+json");
+        let body = test::read_body(response).await;
+        let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        assert_eq!(is_problem, body["code"].is_string(), "problems are application/problem+json with a code: {body}");
+        Reply { status, body }
+    }
+
+    /// Settles the inbox.
+    pub(crate) async fn settles(&self) {
+        while self.pipeline.step(self.clock.now()).await.unwrap() != salebridge::pipeline::Step::default() {}
+    }
+
+    /// Settles, then sends everything that is due now and waits for the answers.
+    pub(crate) async fn forwards(&mut self) {
+        self.settles().await;
+        self.passes(Duration::from_secs(1)).await;
+        for sender in &mut self.senders {
+            while sender.step().await.unwrap().begun > 0 {
+                sender.finish(Duration::from_secs(10)).await.unwrap();
+            }
+        }
+    }
+
+    /// Time passes; whatever becomes due is settled, but nothing is sent.
+    pub(crate) async fn passes(&self, time: Duration) {
+        self.clock.set(self.clock.now() + time);
+        self.settles().await;
+    }
+
+    /// This test means to end with deliveries in the queue.
+    pub(crate) fn leaves_work(&mut self) {
+        self.leaves_work = true;
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// All sales, oldest first.
+    pub(crate) fn sales(&self) -> Vec<SaleView> {
+        let mut sales = self.store.sales(1000).unwrap();
+        sales.reverse();
+        sales
+    }
+
+    /// The only sale.
+    pub(crate) fn sale(&self) -> SaleView {
+        let mut sales = self.sales();
+        assert_eq!(sales.len(), 1, "one sale expected: {sales:#?}");
+        sales.remove(0)
+    }
+
+    /// The newest request.
+    pub(crate) fn last_request(&self) -> RequestView {
+        self.store.requests(1).unwrap().remove(0)
+    }
+
+    /// All deliveries, oldest first.
+    pub(crate) fn deliveries(&self) -> Vec<DeliveryView> {
+        let mut deliveries = self.store.deliveries(1000).unwrap();
+        deliveries.reverse();
+        deliveries
+    }
+
+    pub(crate) fn delivery_states(&self) -> Vec<DeliveryState> {
+        self.deliveries().into_iter().map(|delivery| delivery.state).collect()
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.leaves_work {
+            return;
+        }
+        let queues = self.store.queues().unwrap();
+        assert_eq!((queues.unsettled, queues.due), (0, 0), "the test leaves work behind: {queues:?}");
+    }
+}
+
+/// A source for every pack, and one upstream with `more` lines.
+pub(crate) fn configuration(listen: &str, upstream: &str, more: &str) -> String {
+    let sources = ["stripe", "razorpay", "shopify", "paddle", "lemon-squeezy", "polar"]
+        .map(|pack| format!("[[sources]]\nname = \"{pack}\"\npack = \"{pack}\"\nsecrets = [\"{}\"]\n", webhooks::SECRET));
+    format!(
+        "[server]\nlisten = \"{listen}\"\n[store]\nurl = \"sqlite:test.db\"\n{}\n[[upstreams]]\nname = \"cutmeshort\"\n\
+         template = \"cutmeshort\"\ntoken = \"token-of-the-test\"\nbase_url = \"{upstream}\"\nrequests_per_minute = 60000\n{more}\n",
+        sources.concat()
+    )
+}
