@@ -2,7 +2,7 @@
 //!
 //! Both run in turn within one run, on loopback, with the same signed 3 KB Stripe bodies, each with ids of its own. Run it by
 //! `scripts/bench`; the figures of one machine mean little, their ratio means more. Options: `--webhooks N` for each round,
-//! `--rounds N`, `--random-ids`.
+//! `--rounds N`, `--connections N`, `--random-ids`.
 
 #![allow(clippy::float_arithmetic, clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::print_stdout, missing_docs)]
 
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use process::Running;
 use webhook::Ids;
 
-/// Connections at a time.
+/// Connections at a time, unless `--connections N` asks for one number.
 const CONNECTIONS: [usize; 2] = [32, 128];
 /// Rounds are thrown away if the bridge does not settle within this.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -55,7 +55,8 @@ fn main() -> Result<(), Failure> {
         "{:<34} {:>5} {:>10} {:>10} {:>8} {:>8} {:>8} {:>9} {:>8}",
         "", "conns", "acked/s", "settled/s", "p50 ms", "p99 ms", "p99.9", "CPU µs", "peak MB"
     );
-    for connections in CONNECTIONS {
+    let only = number("--connections", 0);
+    for connections in CONNECTIONS.into_iter().filter(|count| only == 0 || *count == only) {
         let mut floors = Vec::new();
         let mut ours = Vec::new();
         let mut ratios = Vec::new();
@@ -136,7 +137,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn configuration(address: &str) -> String {
     let secret = webhook::SECRET;
     format!(
-        "[server]\nlisten = \"{address}\"\n[store]\nurl = \"sqlite:bench.db\"\n\
+        "[server]\nlisten = \"{address}\"\[store]\nurl = \"sqlite:bench.db\"\n\
          [[sources]]\nname = \"stripe\"\npack = \"stripe\"\nsecrets = [\"{secret}\"]\n\
          [[upstreams]]\nname = \"cutmeshort\"\ntemplate = \"cutmeshort\"\ntoken = \"bench-token\"\nbase_url = \"http://127.0.0.1:9\"\n"
     )

@@ -13,7 +13,7 @@ use super::writer::Handle;
 use crate::store::Error;
 
 /// How often the log is looked at.
-const INTERVAL: Duration = Duration::from_millis(250);
+const INTERVAL: Duration = Duration::from_millis(500);
 /// How often while a reader stands in the way of starting the log anew.
 const BUSY_INTERVAL: Duration = Duration::from_secs(2);
 /// A log of so many pages (of 4 KiB) is started anew: 32 MiB.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::row::{SALE_COLUMNS, sale};
+use super::row::{SALE_BY_ID, sale};
 use crate::domain::{DeliveryId, SaleId, Timestamp, from_millis};
 use crate::store::{Attempt, Claimed, Error, Retry};
 
@@ -33,7 +33,7 @@ pub(super) fn claim(
     for (id, sale_id, attempts, tried_since) in due {
         let sql = "UPDATE deliveries SET state = 'sending', leased_until = ?2, updated_at = ?3 WHERE id = ?1";
         connection.prepare_cached(sql)?.execute(params![id, leased_until.as_millisecond(), now])?;
-        let mut select = connection.prepare_cached(&format!("SELECT {SALE_COLUMNS} FROM sales WHERE id = ?1"))?;
+        let mut select = connection.prepare_cached(SALE_BY_ID)?;
         let mut sale = select.query_row([sale_id], |row| Ok(sale(row)))??;
         if !sale.is_sent() {
             sale.sent_as = sale.invoice_id();

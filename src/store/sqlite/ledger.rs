@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::row::{SALE_COLUMNS, damaged, origin, origin_from, sale, scope, write_sale};
+use super::row::{SALE_BY_ID, damaged, origin, origin_from, sale, scope, write_sale};
 use crate::attribute::{Changes, DoubleCount, EventRecord, Ledger, SaleKey, Wanted};
 use crate::domain::{Found, Identity, RequestId, Sale, SaleId, Scope, Timestamp, from_millis};
 use crate::store::Error;
@@ -22,10 +22,11 @@ pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Ledger, E
     }
     let mut identities = HashMap::new();
     for (place, customer) in &wanted.customers {
+        // Every sale of a customer has taught who the customer is, so without an identity there is no sale either.
         if let Some(identity) = identity(connection, place, customer)? {
             identities.insert((place.clone(), customer.clone()), identity);
+            load_open(connection, place, customer, &mut sales)?;
         }
-        load_open(connection, place, customer, &mut sales)?;
     }
     load_missing_identities(connection, &sales, &mut identities)?;
     let mut applied = HashSet::new();
@@ -40,9 +41,8 @@ pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Ledger, E
 }
 
 pub(super) fn expired(connection: &Connection, now: Timestamp, limit: usize) -> Result<(Ledger, usize), Error> {
-    let mut select = connection.prepare_cached(&format!(
-        "SELECT {SALE_COLUMNS} FROM sales WHERE state = 'waiting' AND waits_until <= ?1 ORDER BY waits_until LIMIT ?2"
-    ))?;
+    let mut select = connection
+        .prepare_cached("SELECT * FROM sales WHERE state = 'waiting' AND waits_until <= ?1 ORDER BY waits_until LIMIT ?2")?;
     let mut rows = select.query(params![now.as_millisecond(), limit])?;
     let mut sales = BTreeMap::new();
     while let Some(row) = rows.next()? {
@@ -105,7 +105,7 @@ pub(super) fn mark(connection: &Connection, through: RequestId) -> Result<(), Er
 
 fn load_sale(connection: &Connection, id: SaleId, sales: &mut BTreeMap<SaleId, Sale>) -> Result<(), Error> {
     if let Entry::Vacant(place) = sales.entry(id) {
-        let mut select = connection.prepare_cached(&format!("SELECT {SALE_COLUMNS} FROM sales WHERE id = ?1"))?;
+        let mut select = connection.prepare_cached(SALE_BY_ID)?;
         place.insert(select.query_row([id], |row| Ok(sale(row)))??);
     }
     Ok(())
@@ -164,11 +164,10 @@ fn read_identity(row: &Row<'_>) -> Result<Identity, Error> {
 }
 
 fn insert_sale(connection: &Connection, sale: &Sale) -> Result<(), Error> {
-    let sql = format!(
-        "INSERT INTO sales ({SALE_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
-         ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)"
-    );
-    write_sale(&mut connection.prepare_cached(&sql)?, sale)
+    let sql =
+        "INSERT INTO sales VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
+         ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)";
+    write_sale(&mut connection.prepare_cached(sql)?, sale)
 }
 
 fn update_sale(connection: &Connection, sale: &Sale) -> Result<(), Error> {
@@ -188,7 +187,9 @@ fn put_key(connection: &Connection, key: &SaleKey) -> Result<(), Error> {
 }
 
 fn put_identity(connection: &Connection, place: &Scope, customer: &str, identity: &Identity) -> Result<(), Error> {
-    let sql = "INSERT OR REPLACE INTO identities VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let sql = "INSERT INTO identities VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (scope, customer) DO UPDATE SET
+         customer_external_id = ?3, customer_origin = ?4, click_id = ?5, click_origin = ?6, click_at = ?7, first_seen = ?8,
+         last_seen = ?9";
     let external = identity.customer_external_id.as_ref();
     let click = identity.click_id.as_ref();
     connection.prepare_cached(sql)?.execute(params![

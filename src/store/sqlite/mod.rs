@@ -75,6 +75,8 @@ impl Sqlite {
             Access::Visit => migrations::check(&connection)?,
         }
         let reader = Mutex::new(connect(path, access)?);
+        // The fold reads each request once, just after it was written: there is little to remember.
+        reader.lock().expect("it was just made").pragma_update(None, "cache_size", -1024)?;
         let writer = Writer::start(connection, queue_limit)?;
         let checkpointer = match access {
             Access::Serve => Some(checkpoint::Checkpointer::start(connect(path, access)?, writer.handle())?),
@@ -218,7 +220,7 @@ fn connect(path: &Path, access: Access) -> Result<Connection, Error> {
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = {synchronous};
          PRAGMA wal_autocheckpoint = {};
-         PRAGMA cache_size = -8192;
+         PRAGMA cache_size = -6144;
          PRAGMA temp_store = MEMORY;",
         if access == Access::Serve { 0 } else { 1000 },
     ))?;

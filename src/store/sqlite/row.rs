@@ -8,12 +8,10 @@ use serde_json::Value;
 use crate::domain::{Currency, EventName, Found, Mode, Money, Origin, Reason, Sale, SaleState, Scope, from_millis};
 use crate::store::Error;
 
-/// The columns of a sale, in the order of [`sale`] and of the numbered parameters of [`write_sale`].
-pub(super) const SALE_COLUMNS: &str = "id, source, scope, event, rank, amount_minor, currency, at, customer, customer_external_id, \
-     click_id, email, name, trail, keys, renewal, awaits, seen, state, waits_until, merged_into, parked_code, parked_reason, \
-     click_code, click_reason, request, counted_at, sent_as";
+/// Selects a sale whole. Its columns come in the order of the table, which [`sale`] and [`write_sale`] follow.
+pub(super) const SALE_BY_ID: &str = "SELECT * FROM sales WHERE id = ?1";
 
-/// Runs an INSERT or UPDATE of one row whose parameters are numbered as [`SALE_COLUMNS`].
+/// Runs an INSERT or UPDATE of one row whose parameters are numbered as the table's columns.
 pub(super) fn write_sale(statement: &mut CachedStatement<'_>, sale: &Sale) -> Result<(), Error> {
     let value = |found: &Option<Found>| found.as_ref().map(|found| found.value.clone());
     let (state, until, merged_into, parked) = match &sale.state {
@@ -55,7 +53,7 @@ pub(super) fn write_sale(statement: &mut CachedStatement<'_>, sale: &Sale) -> Re
     if changed == 1 { Ok(()) } else { Err(damaged("a sale that is gone")) }
 }
 
-/// Reads a sale from a row of [`SALE_COLUMNS`].
+/// Reads a sale from a row of the table.
 pub(super) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
     let trail: Value = serde_json::from_str(&row.get::<_, String>(13)?)?;
     let found = |column: usize, name: &str| -> Result<Option<Found>, Error> {

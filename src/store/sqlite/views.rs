@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
 use super::inbox;
-use super::row::{SALE_COLUMNS, damaged, sale as read_sale};
+use super::row::{SALE_BY_ID, damaged, sale as read_sale};
 use crate::domain::{DeliveryId, DeliveryState, Key, Request, RequestId, Sale, SaleId, SaleState, from_millis, invoice_id_of};
 use crate::store::{AttemptView, DeliveryView, Error, EventView, QueueView, RequestView, Retry, SaleView, UpstreamView};
 
@@ -11,7 +11,7 @@ const DELIVERY_COLUMNS: &str = "d.id, d.sale, d.upstream, d.state, d.attempts, d
 const EVENT_COLUMNS: &str = "request, kind, outcome, code, reason, sale, at";
 
 pub(super) fn sales(connection: &Connection, limit: usize) -> Result<Vec<SaleView>, Error> {
-    let mut select = connection.prepare(&format!("SELECT {SALE_COLUMNS}, trail FROM sales ORDER BY id DESC LIMIT ?1"))?;
+    let mut select = connection.prepare("SELECT * FROM sales ORDER BY id DESC LIMIT ?1")?;
     let mut rows = select.query([limit])?;
     let mut views = Vec::new();
     while let Some(row) = rows.next()? {
@@ -21,7 +21,7 @@ pub(super) fn sales(connection: &Connection, limit: usize) -> Result<Vec<SaleVie
 }
 
 pub(super) fn sale(connection: &Connection, id: SaleId) -> Result<Option<SaleView>, Error> {
-    let mut select = connection.prepare(&format!("SELECT {SALE_COLUMNS}, trail FROM sales WHERE id = ?1"))?;
+    let mut select = connection.prepare(SALE_BY_ID)?;
     select.query_row([id], |row| Ok(sale_view(connection, row))).optional()?.transpose()
 }
 
@@ -156,7 +156,7 @@ fn sale_view(connection: &Connection, row: &Row<'_>) -> Result<SaleView, Error> 
         event: sale.to_event().to_json(),
         customer: sale.customer.clone(),
         keys: sale.keys.iter().map(|key| format!("{}:{}", key.kind, key.value)).collect(),
-        trail: serde_json::from_str(&row.get::<_, String>(28)?)?,
+        trail: serde_json::from_str(&row.get::<_, String>(13)?)?,
         counted_at: sale.counted_at.to_string(),
         merged_into,
         possible_double_counts: doubles.query_map([sale.id], |row| row.get(0))?.collect::<Result<_, _>>()?,
