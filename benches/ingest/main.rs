@@ -137,7 +137,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn configuration(address: &str) -> String {
     let secret = webhook::SECRET;
     format!(
-        "[server]\nlisten = \"{address}\"\[store]\nurl = \"sqlite:bench.db\"\n\
+        "[server]\nlisten = \"{address}\"\n[store]\nurl = \"sqlite:bench.db\"\n\
          [[sources]]\nname = \"stripe\"\npack = \"stripe\"\nsecrets = [\"{secret}\"]\n\
          [[upstreams]]\nname = \"cutmeshort\"\ntemplate = \"cutmeshort\"\ntoken = \"bench-token\"\nbase_url = \"http://127.0.0.1:9\"\n"
     )

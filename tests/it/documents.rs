@@ -1,0 +1,43 @@
+//! What the documents say is what the program takes.
+
+use clap::Parser as _;
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn every_command_of_the_readme_is_understood() {
+    let text = read("README.md");
+    let commands: Vec<&str> = text.lines().filter(|line| line.starts_with("salebridge ")).collect();
+    assert!(commands.len() > 10, "the commands were not found");
+    for line in commands {
+        let command = line.split(" #").next().unwrap().trim();
+        let words = command.split_whitespace();
+        assert!(salebridge::cli::Arguments::try_parse_from(words).is_ok(), "{command}");
+    }
+}
+
+#[test]
+fn every_file_that_a_document_links_to_is_there() {
+    for document in ["README.md", "ARCHITECTURE.md", "providers/README.md", "docs/performance.md"] {
+        let folder = std::path::Path::new(document).parent().unwrap().to_path_buf();
+        for link in read(document).split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let is_file = !link.contains("://") && !link.starts_with('#');
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(&folder).join(link);
+            assert!(!is_file || path.exists(), "{document} links to {link}");
+        }
+    }
+}
+
+#[test]
+fn every_pack_has_a_short_readme() {
+    for entry in std::fs::read_dir(format!("{}/providers", env!("CARGO_MANIFEST_DIR"))).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            let text = std::fs::read_to_string(path.join("README.md")).unwrap();
+            assert!(text.lines().count() <= 40, "{}: more than 40 lines", path.display());
+            assert!(text.contains("customerExternalId") && text.contains("clickId"), "{}", path.display());
+        }
+    }
+}
