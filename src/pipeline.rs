@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::attribute::{Ledger, Rules, Wanted};
-use crate::domain::{Clock, Event, Meaning, Mode, Reason, RequestId, Scope, Timestamp};
+use crate::domain::{Clock, Event, Meaning, Reason, RequestId, Timestamp};
 use crate::map::RequestView;
 use crate::pack::Source;
 use crate::store::{Error, Store, StoredRequest};
@@ -155,24 +155,8 @@ impl Pipeline {
 
 /// A request of a source that was taken out of the configuration.
 fn without_source(stored: &StoredRequest) -> Event {
-    let name: Arc<str> = stored.request.source.as_str().into();
+    let name = &stored.request.source;
     let why = format!("the configuration has no source named {name} any more");
-    Event {
-        request: stored.id,
-        position: 0,
-        source: Arc::clone(&name),
-        scope: Scope { account: name, mode: Mode::Live },
-        provider_id: None,
-        kind: String::new(),
-        at: stored.request.received_at,
-        accepted: true,
-        customer: None,
-        customer_external_id: None,
-        click_id: None,
-        email: None,
-        name: None,
-        keys: Vec::new(),
-        renewal: false,
-        meaning: Meaning::Parked(Reason::new("source_unknown", why)),
-    }
+    let meaning = Meaning::Parked(Reason::new("source_unknown", why));
+    Event::unread(stored.id, &stored.request, name.as_str().into(), meaning)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::changes::{Changes, DoubleCount, EventOutcome, EventRecord, NewDelivery, SaleKey};
-use super::settle::{absorb, fill, open, remember, settle, take_contact, take_fields};
+use super::settle::{absorb, fill, open, remember, settle};
 use super::{Rules, WithoutClick};
 use crate::domain::{
     Claim, DeliveryState, Event, Found, Identity, Key, Meaning, Reason, Sale, SaleId, SaleState, Scope, Timestamp,
@@ -46,7 +46,7 @@ impl Wanted {
             if !event.accepted {
                 continue;
             }
-            if let Some(customer) = &event.customer {
+            if let Some(customer) = &event.buyer.customer {
                 wanted.customers.insert((event.scope.clone(), customer.clone()));
             }
             for key in event.keys.iter().filter(|key| key.identifies) {
@@ -222,7 +222,7 @@ impl Ledger {
     /// Remembers what the event says about the provider's customer. A renewal repeats its first click for ever, so it
     /// never replaces a newer one.
     fn learn(&mut self, event: &Event) {
-        let Some(customer) = &event.customer else { return };
+        let Some(customer) = &event.buyer.customer else { return };
         let key = (event.scope.clone(), customer.clone());
         let identity = self.identities.entry(key.clone()).or_insert_with(|| Identity {
             customer_external_id: None,
@@ -232,10 +232,10 @@ impl Ledger {
         });
         let is_newest = event.at >= identity.last_seen;
         let replaces = |known: &Option<Found>, value: &Option<Found>| value.is_some() && (known.is_none() || is_newest);
-        if replaces(&identity.customer_external_id, &event.customer_external_id) {
-            identity.customer_external_id.clone_from(&event.customer_external_id);
+        if replaces(&identity.customer_external_id, &event.buyer.customer_external_id) {
+            identity.customer_external_id.clone_from(&event.buyer.customer_external_id);
         }
-        if let Some(click) = &event.click_id
+        if let Some(click) = &event.buyer.click_id
             && identity.click_id.as_ref().is_none_or(|(_, known_at)| event.at >= *known_at && !event.renewal)
         {
             identity.click_id = Some((click.clone(), event.at));
@@ -248,19 +248,18 @@ impl Ledger {
     /// The customer's other sales that lack something may now know enough: from memory, or from an event that they await.
     /// What any other event says may belong to another purchase.
     fn release(&mut self, event: &Event, is_sale: bool, own: Option<usize>, rules: &Rules, now: Timestamp) {
-        if event.customer.is_none() || (event.click_id.is_none() && event.customer_external_id.is_none()) {
+        if event.buyer.customer.is_none() || (event.buyer.click_id.is_none() && event.buyer.customer_external_id.is_none()) {
             return;
         }
         for index in 0..self.sales.len() {
             let sale = &mut self.sales[index];
-            let is_complete = sale.click_id.is_some() && sale.customer_external_id.is_some();
-            let is_closed = sale.is_sent() || is_complete || matches!(sale.state, SaleState::Merged(_));
-            if Some(index) == own || is_closed || sale.scope != event.scope || sale.customer != event.customer {
+            let is_closed = sale.is_sent() || sale.buyer.is_complete() || matches!(sale.state, SaleState::Merged(_));
+            if Some(index) == own || is_closed || sale.scope != event.scope || sale.buyer.customer != event.buyer.customer {
                 continue;
             }
-            take_contact(sale, event);
+            sale.buyer.take_contact(&event.buyer);
             if !is_sale && !event.renewal && sale.awaits.iter().any(|kind| **kind == *event.kind) {
-                take_fields(sale, event);
+                sale.buyer.take(&event.buyer);
             }
             self.settle(index, rules, now);
         }
@@ -273,17 +272,18 @@ impl Ledger {
         if sale.is_sent() {
             return;
         }
-        let memory = sale.customer.as_ref().and_then(|customer| self.identities.get(&(sale.scope.clone(), customer.clone())));
+        let memory =
+            sale.buyer.customer.as_ref().and_then(|customer| self.identities.get(&(sale.scope.clone(), customer.clone())));
         if sale.state == SaleState::Ready {
             remember(sale, memory, rules);
-            if sale.click_id.is_some() && sale.without_click.take().is_some() {
+            if sale.buyer.click_id.is_some() && sale.without_click.take().is_some() {
                 self.changes.released.push(sale.id);
             }
             return;
         }
         settle(sale, memory, rules, now);
         if sale.state == SaleState::Ready {
-            let has_click = sale.click_id.is_some();
+            let has_click = sale.buyer.click_id.is_some();
             for route in &rules.upstreams {
                 let state = first_state(has_click, route.without_click);
                 let upstream = Arc::clone(&route.upstream);

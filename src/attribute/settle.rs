@@ -22,11 +22,7 @@ pub(super) fn open(id: SaleId, event: &Event, claim: &Claim, now: Timestamp) -> 
         rank: claim.rank,
         money: claim.money,
         at: event.at,
-        customer: event.customer.clone(),
-        customer_external_id: event.customer_external_id.clone(),
-        click_id: event.click_id.clone(),
-        email: event.email.clone(),
-        name: event.name.clone(),
+        buyer: event.buyer.clone(),
         keys: Vec::new(),
         renewal: event.renewal,
         awaits: claim.awaits.clone(),
@@ -50,7 +46,7 @@ pub(super) fn fill(sale: &mut Sale, event: &Event, claim: Option<&Claim>) -> Opt
         let text = format!("this event says {}, but {} was sent already", differs.money, sale.money);
         return Some(Reason::new("amount_differs", text));
     }
-    take_fields(sale, event);
+    sale.buyer.take(&event.buyer);
     if let Some(claim) = claim {
         add_kinds(&mut sale.awaits, &claim.awaits);
         sale.renewal &= event.renewal;
@@ -59,29 +55,6 @@ pub(super) fn fill(sale: &mut Sale, event: &Event, claim: Option<&Claim>) -> Opt
         }
     }
     None
-}
-
-/// Takes over the customer's fields that the sale lacks; what memory had answered gives way to the event's own word.
-pub(super) fn take_fields(sale: &mut Sale, event: &Event) {
-    take(&mut sale.customer_external_id, &event.customer_external_id);
-    take(&mut sale.click_id, &event.click_id);
-    take_contact(sale, event);
-    if sale.customer.is_none() {
-        sale.customer.clone_from(&event.customer);
-    }
-}
-
-/// Takes over what is true of the customer in all their purchases.
-pub(super) fn take_contact(sale: &mut Sale, event: &Event) {
-    take(&mut sale.email, &event.email);
-    take(&mut sale.name, &event.name);
-}
-
-fn take(field: &mut Option<Found>, value: &Option<Found>) {
-    let is_memory = |found: &Found| matches!(found.origin, Origin::Memory { .. });
-    if value.is_some() && field.as_ref().is_none_or(is_memory) {
-        field.clone_from(value);
-    }
 }
 
 fn add_kinds(known: &mut Vec<Arc<str>>, more: &[Arc<str>]) {
@@ -97,13 +70,7 @@ pub(super) fn absorb(stays: &mut Sale, goes: &Sale) {
     if stays.is_sent() {
         return;
     }
-    take(&mut stays.customer_external_id, &goes.customer_external_id);
-    take(&mut stays.click_id, &goes.click_id);
-    take(&mut stays.email, &goes.email);
-    take(&mut stays.name, &goes.name);
-    if stays.customer.is_none() {
-        stays.customer.clone_from(&goes.customer);
-    }
+    stays.buyer.take(&goes.buyer);
     add_kinds(&mut stays.seen, &goes.seen);
     add_kinds(&mut stays.awaits, &goes.awaits);
     stays.renewal &= goes.renewal;
@@ -117,18 +84,17 @@ pub(super) fn absorb(stays: &mut Sale, goes: &Sale) {
 pub(super) fn settle(sale: &mut Sale, memory: Option<&Identity>, rules: &Rules, now: Timestamp) {
     let until = rules.deadline(sale.counted_at);
     let is_awaited = sale.awaits.iter().any(|kind| !sale.seen.contains(kind)) && now < until;
-    let is_complete = |sale: &Sale| sale.customer_external_id.is_some() && sale.click_id.is_some();
-    if !is_complete(sale) && (sale.renewal || !is_awaited) {
+    if !sale.buyer.is_complete() && (sale.renewal || !is_awaited) {
         remember(sale, memory, rules);
     }
-    sale.state = if !is_complete(sale) && is_awaited {
+    sale.state = if !sale.buyer.is_complete() && is_awaited {
         SaleState::Waiting(until)
-    } else if sale.customer_external_id.is_none() {
+    } else if sale.buyer.customer_external_id.is_none() {
         SaleState::Parked(customer_unknown(sale, memory))
     } else {
         SaleState::Ready
     };
-    sale.without_click = match (&sale.click_id, &sale.state) {
+    sale.without_click = match (&sale.buyer.click_id, &sale.state) {
         (None, SaleState::Ready | SaleState::Parked(_)) => Some(click_unknown(sale, memory)),
         (Some(_), _) | (None, SaleState::Waiting(_) | SaleState::Merged(_)) => None,
     };
@@ -140,25 +106,25 @@ pub(super) fn remember(sale: &mut Sale, memory: Option<&Identity>, rules: &Rules
     let Some(memory) = memory else { return };
     let from_memory =
         |found: &Found| Found { value: found.value.clone(), origin: Origin::Memory { request: found.origin.request() } };
-    if sale.customer_external_id.is_none() {
-        sale.customer_external_id = memory.customer_external_id.as_ref().map(from_memory);
+    if sale.buyer.customer_external_id.is_none() {
+        sale.buyer.customer_external_id = memory.customer_external_id.as_ref().map(from_memory);
     }
-    if sale.click_id.is_none() && is_same_customer(sale, memory) {
+    if sale.buyer.click_id.is_none() && is_same_customer(sale, memory) {
         let is_in_time = |learned_at: Timestamp| sale.renewal || learned_at <= rules.deadline(sale.at);
         let known = memory.click_id.as_ref().filter(|(_, learned_at)| is_in_time(*learned_at));
-        sale.click_id = known.map(|(found, _)| from_memory(found));
+        sale.buyer.click_id = known.map(|(found, _)| from_memory(found));
     }
 }
 
 fn is_same_customer(sale: &Sale, memory: &Identity) -> bool {
-    match (&sale.customer_external_id, &memory.customer_external_id) {
+    match (&sale.buyer.customer_external_id, &memory.customer_external_id) {
         (Some(own), Some(remembered)) => own.value == remembered.value,
         (Some(_) | None, None) | (None, Some(_)) => true,
     }
 }
 
 fn customer_unknown(sale: &Sale, memory: Option<&Identity>) -> Reason {
-    let why = match (&sale.customer, memory) {
+    let why = match (&sale.buyer.customer, memory) {
         (None, _) => "and the provider names no customer by which one could be remembered",
         (Some(_), None) => "and nothing is remembered about the provider's customer",
         (Some(_), Some(_)) => "and no event of the provider's customer carried one either",
@@ -168,7 +134,7 @@ fn customer_unknown(sale: &Sale, memory: Option<&Identity>) -> Reason {
 
 fn click_unknown(sale: &Sale, memory: Option<&Identity>) -> Reason {
     let none = "no event of this sale carried a clickId";
-    match (&sale.customer, memory) {
+    match (&sale.buyer.customer, memory) {
         (None, _) => {
             Reason::new("click_unknown", format!("{none}, and the provider names no customer by which one could be remembered"))
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::RequestId;
 use super::clock::Timestamp;
 use super::money::Money;
+use super::request::Request;
 use super::sale_event::EventName;
 
 /// Whether real money moves.
@@ -69,6 +70,21 @@ pub enum Origin {
     },
 }
 
+/// Who bought, as far as an event or a sale knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Buyer {
+    /// The provider's id of its customer.
+    pub customer: Option<String>,
+    /// The team's own id of the customer.
+    pub customer_external_id: Option<Found>,
+    /// The click that led to the purchase.
+    pub click_id: Option<Found>,
+    /// The customer's e-mail address.
+    pub email: Option<Found>,
+    /// The customer's name.
+    pub name: Option<Found>,
+}
+
 /// Why something is not a sale, or not yet: a stable code and a sentence for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
@@ -121,16 +137,8 @@ pub struct Event {
     pub at: Timestamp,
     /// False where the source does not take this mode; then it teaches nothing and counts nothing.
     pub accepted: bool,
-    /// The provider's id of its customer.
-    pub customer: Option<String>,
-    /// The team's own id of the customer.
-    pub customer_external_id: Option<Found>,
-    /// The click that led to the purchase.
-    pub click_id: Option<Found>,
-    /// The customer's e-mail address.
-    pub email: Option<Found>,
-    /// The customer's name.
-    pub name: Option<Found>,
+    /// What it says about who bought.
+    pub buyer: Buyer,
     /// The ids that tie it to a sale.
     pub keys: Vec<Key>,
     /// True where it repeats an earlier purchase: memory may answer at once, and its click is the old one.
@@ -146,6 +154,56 @@ impl Mode {
             Self::Live => "live",
             Self::Test => "test",
         }
+    }
+}
+
+impl Event {
+    /// An event of a request that says nothing but its meaning: what could not be read.
+    pub fn unread(id: RequestId, request: &Request, account: Arc<str>, meaning: Meaning) -> Self {
+        Self {
+            request: id,
+            position: 0,
+            source: request.source.as_str().into(),
+            scope: Scope { account, mode: Mode::Live },
+            provider_id: None,
+            kind: String::new(),
+            at: request.received_at,
+            accepted: true,
+            buyer: Buyer::default(),
+            keys: Vec::new(),
+            renewal: false,
+            meaning,
+        }
+    }
+}
+
+impl Buyer {
+    /// True where both are known that an upstream credits: the team's customer and the click.
+    pub fn is_complete(&self) -> bool {
+        self.customer_external_id.is_some() && self.click_id.is_some()
+    }
+
+    /// Takes over what is missing here, and what only memory had answered.
+    pub fn take(&mut self, other: &Self) {
+        take(&mut self.customer_external_id, &other.customer_external_id);
+        take(&mut self.click_id, &other.click_id);
+        self.take_contact(other);
+        if self.customer.is_none() {
+            self.customer.clone_from(&other.customer);
+        }
+    }
+
+    /// Takes over what is true of the customer in all their purchases.
+    pub fn take_contact(&mut self, other: &Self) {
+        take(&mut self.email, &other.email);
+        take(&mut self.name, &other.name);
+    }
+}
+
+fn take(field: &mut Option<Found>, value: &Option<Found>) {
+    let is_memory = |found: &Found| matches!(found.origin, Origin::Memory { .. });
+    if value.is_some() && field.as_ref().is_none_or(is_memory) {
+        field.clone_from(value);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::clock::Timestamp;
-use super::event::{Found, Key, Reason, Scope};
+use super::event::{Buyer, Found, Key, Reason, Scope};
 use super::money::Money;
 use super::sale_event::{EventName, SaleEvent, invoice_id};
 use super::{RequestId, SaleId};
@@ -38,16 +38,8 @@ pub struct Sale {
     pub money: Money,
     /// When, by the provider's word.
     pub at: Timestamp,
-    /// The provider's id of its customer.
-    pub customer: Option<String>,
-    /// The team's own id of the customer.
-    pub customer_external_id: Option<Found>,
-    /// The click that led to it.
-    pub click_id: Option<Found>,
-    /// The customer's e-mail address.
-    pub email: Option<Found>,
-    /// The customer's name.
-    pub name: Option<Found>,
+    /// Who bought.
+    pub buyer: Buyer,
     /// Every id by which it may be found, and those that only group it with others.
     pub keys: Vec<Key>,
     /// True where it repeats an earlier purchase.
@@ -103,13 +95,13 @@ impl Sale {
         let value = |found: &Option<Found>| found.as_ref().map(|found| found.value.clone());
         SaleEvent {
             event: self.event,
-            customer_external_id: value(&self.customer_external_id),
+            customer_external_id: value(&self.buyer.customer_external_id),
             money: self.money,
-            click_id: value(&self.click_id),
+            click_id: value(&self.buyer.click_id),
             invoice_id: self.invoice_id(),
             timestamp: self.at,
-            email: value(&self.email),
-            name: value(&self.name),
+            email: value(&self.buyer.email),
+            name: value(&self.buyer.name),
         }
     }
 }

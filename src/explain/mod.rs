@@ -86,13 +86,13 @@ fn event(event: &Event) -> EventVerdict {
             let value = |found: &Option<Found>| found.as_ref().map(|found| found.value.clone());
             let sale = SaleEvent {
                 event: claim.event,
-                customer_external_id: value(&event.customer_external_id),
+                customer_external_id: value(&event.buyer.customer_external_id),
                 money: claim.money,
-                click_id: value(&event.click_id),
+                click_id: value(&event.buyer.click_id),
                 invoice_id: invoice_id_of(&event.keys),
                 timestamp: event.at,
-                email: value(&event.email),
-                name: value(&event.name),
+                email: value(&event.buyer.email),
+                name: value(&event.buyer.name),
             };
             (Outcome::Sale, None, Some(sale.to_json()))
         }
@@ -106,6 +106,6 @@ fn event(event: &Event) -> EventVerdict {
         reason: reason.map(|reason| reason.text.to_string()),
         sale,
         keys: event.keys.iter().map(|key| format!("{}:{}", key.kind, key.value)).collect(),
-        customer: event.customer.clone(),
+        customer: event.buyer.customer.clone(),
     }
 }

@@ -168,12 +168,7 @@ impl Mapping {
             ..self.blank(view, not_a_sale_event())
         };
         if let Some(rule) = self.rules.iter().find(|rule| rule.applies(&kind, document)) {
-            let fields = rule.customer.read(document, view.id);
-            event.customer = fields.customer;
-            event.customer_external_id = fields.customer_external_id;
-            event.click_id = fields.click_id;
-            event.email = fields.email;
-            event.name = fields.name;
+            event.buyer = rule.customer.read(document, view.id);
             event.keys = rule.read_keys(document);
             event.renewal = rule.renewal;
             event.meaning = match &rule.verdict {
@@ -218,24 +213,7 @@ impl Mapping {
     }
 
     fn blank(&self, view: RequestView<'_>, meaning: Meaning) -> Event {
-        Event {
-            request: view.id,
-            position: 0,
-            source: Arc::clone(&self.context.source),
-            scope: Scope { account: Arc::clone(&self.context.account), mode: Mode::Live },
-            provider_id: None,
-            kind: String::new(),
-            at: view.request.received_at,
-            accepted: true,
-            customer: None,
-            customer_external_id: None,
-            click_id: None,
-            email: None,
-            name: None,
-            keys: Vec::new(),
-            renewal: false,
-            meaning,
-        }
+        Event::unread(view.id, view.request, Arc::clone(&self.context.account), meaning)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::path::{Document, Place};
 use super::spec::Reads;
-use crate::domain::{Found, Origin, RequestId};
+use crate::domain::{Buyer, Found, Origin, RequestId};
 
 /// Longer values are not ids of a customer or a click; every upstream's limit is at most this.
 const VALUE_LIMIT_CHARS: usize = 255;
@@ -41,16 +41,6 @@ pub(super) struct Customer {
     click_id: Vec<Place>,
     email: Vec<Place>,
     name: Vec<Vec<Place>>,
-}
-
-/// The customer's fields of one event.
-#[derive(Debug, Clone, Default)]
-pub(super) struct CustomerFields {
-    pub(super) customer: Option<String>,
-    pub(super) customer_external_id: Option<Found>,
-    pub(super) click_id: Option<Found>,
-    pub(super) email: Option<Found>,
-    pub(super) name: Option<Found>,
 }
 
 impl Default for MetadataKeys {
@@ -105,9 +95,9 @@ impl Customer {
         }
     }
 
-    pub(super) fn read(&self, document: Document<'_>, request: RequestId) -> CustomerFields {
+    pub(super) fn read(&self, document: Document<'_>, request: RequestId) -> Buyer {
         let found = |places: &[Place]| first(places, document, request);
-        CustomerFields {
+        Buyer {
             customer: found(&self.customer).map(|found| found.value),
             customer_external_id: found(&self.customer_external_id),
             click_id: found(&self.click_id),

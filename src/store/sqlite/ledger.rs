@@ -127,7 +127,7 @@ fn load_missing_identities(
     identities: &mut HashMap<(Scope, String), Identity>,
 ) -> Result<(), Error> {
     for sale in sales.values() {
-        let Some(customer) = &sale.customer else { continue };
+        let Some(customer) = &sale.buyer.customer else { continue };
         let key = (sale.scope.clone(), customer.clone());
         if !identities.contains_key(&key)
             && let Some(identity) = identity(connection, &sale.scope, customer)?

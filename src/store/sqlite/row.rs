@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Row, params};
 use serde_json::Value;
 
-use crate::domain::{Currency, EventName, Found, Mode, Money, Origin, Reason, Sale, SaleState, Scope, from_millis};
+use crate::domain::{Buyer, Currency, EventName, Found, Mode, Money, Origin, Reason, Sale, SaleState, Scope, from_millis};
 use crate::store::Error;
 
 /// Selects a sale whole. Its columns come in the order of the table, which [`sale`] and [`write_sale`] follow.
@@ -29,11 +29,11 @@ pub(super) fn write_sale(statement: &mut CachedStatement<'_>, sale: &Sale) -> Re
         sale.money.minor,
         sale.money.currency.code(),
         sale.at.as_millisecond(),
-        sale.customer,
-        value(&sale.customer_external_id),
-        value(&sale.click_id),
-        value(&sale.email),
-        value(&sale.name),
+        sale.buyer.customer,
+        value(&sale.buyer.customer_external_id),
+        value(&sale.buyer.click_id),
+        value(&sale.buyer.email),
+        value(&sale.buyer.name),
         trail(sale),
         serde_json::to_string(&sale.keys)?,
         sale.renewal,
@@ -77,11 +77,13 @@ pub(super) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
         rank: row.get(4)?,
         money: Money { minor: row.get(5)?, currency },
         at: from_millis(row.get(7)?),
-        customer: row.get(8)?,
-        customer_external_id: found(9, "customerExternalId")?,
-        click_id: found(10, "clickId")?,
-        email: found(11, "email")?,
-        name: found(12, "name")?,
+        buyer: Buyer {
+            customer: row.get(8)?,
+            customer_external_id: found(9, "customerExternalId")?,
+            click_id: found(10, "clickId")?,
+            email: found(11, "email")?,
+            name: found(12, "name")?,
+        },
         keys: serde_json::from_str(&row.get::<_, String>(14)?)?,
         renewal: row.get(15)?,
         awaits: serde_json::from_str(&row.get::<_, String>(16)?)?,
@@ -134,10 +136,10 @@ pub(super) fn damaged(what: &str) -> Error {
 
 fn trail(sale: &Sale) -> String {
     let fields = [
-        ("customerExternalId", &sale.customer_external_id),
-        ("clickId", &sale.click_id),
-        ("email", &sale.email),
-        ("name", &sale.name),
+        ("customerExternalId", &sale.buyer.customer_external_id),
+        ("clickId", &sale.buyer.click_id),
+        ("email", &sale.buyer.email),
+        ("name", &sale.buyer.name),
     ];
     let known = fields.into_iter().filter_map(|(name, found)| Some(format!("\"{name}\":{}", origin(&found.as_ref()?.origin))));
     format!("{{{}}}", known.collect::<Vec<_>>().join(","))

@@ -154,7 +154,7 @@ fn sale_view(connection: &Connection, row: &Row<'_>) -> Result<SaleView, Error> 
         code: reason.as_ref().map(|reason| reason.code.to_string()),
         reason: reason.map(|reason| reason.text.to_string()).or(waits),
         event: sale.to_event().to_json(),
-        customer: sale.customer.clone(),
+        customer: sale.buyer.customer.clone(),
         keys: sale.keys.iter().map(|key| format!("{}:{}", key.kind, key.value)).collect(),
         trail: serde_json::from_str(&row.get::<_, String>(13)?)?,
         counted_at: sale.counted_at.to_string(),
