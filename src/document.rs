@@ -37,16 +37,25 @@ pub fn parse(text: &str, file: &str) -> Result<Table, Faults> {
 /// # Errors
 /// Every fault.
 pub fn read_table<T: DeserializeOwned>(table: Table, file: &str) -> Result<T, Faults> {
+    match read_on(table, file) {
+        (Some(value), faults) => faults.or(value),
+        (None, faults) => Err(faults),
+    }
+}
+
+/// As [`read_table`], but gives the value as well where all faults could be got past, so that its meaning can be checked too.
+/// What stands at a faulty key is then made up.
+pub fn read_on<T: DeserializeOwned>(table: Table, file: &str) -> (Option<T>, Faults) {
     let mut document = Value::Table(table);
     let mut faults = Faults::default();
     loop {
         let fault = match attempt::<T>(&document) {
-            Ok(value) => return faults.or(value),
+            Ok(value) => return (Some(value), faults),
             Err(fault) => fault,
         };
         faults.add(file, render(&fault.path), without_value(&fault.message));
         if faults.0.len() >= FAULT_LIMIT || !mend::<T>(&mut document, &fault) {
-            return Err(faults);
+            return (None, faults);
         }
     }
 }

@@ -95,20 +95,21 @@ impl Bridge {
         Ok(Self { addresses, store, servers, fold_bell, fold, sender_bells, senders })
     }
 
-    /// Stops: answers every request that was accepted, ends the step that is under way, waits for deliveries under way, and
-    /// closes the store. What is not done yet is done after the next start.
+    /// Stops: answers every request that was accepted and waits for deliveries under way, both within one time-out; then ends
+    /// the step that is under way and closes the store. What is not done yet is done after the next start.
     pub async fn stop(mut self) {
-        for server in &self.servers {
-            server.stop(true).await;
-        }
-        self.fold_bell.close();
         for bell in &self.sender_bells {
             bell.close();
+        }
+        let stopping: Vec<_> = self.servers.iter().map(|server| server.stop(true)).collect();
+        for server in stopping.into_iter().map(actix_web::rt::spawn).collect::<Vec<_>>() {
+            drop(server.await);
         }
         for sender in self.senders.drain(..) {
             // A sender that panicked has logged it; its leases run out.
             drop(sender.await);
         }
+        self.fold_bell.close();
         if let Some(fold) = self.fold.take() {
             drop(actix_web::rt::task::spawn_blocking(move || fold.join()).await);
         }

@@ -61,14 +61,16 @@ pub fn load(path: &Path) -> Result<Checked, Faults> {
     let folder = folder_of(path);
     let mut faults = Faults::default();
     fill_in(&mut table, &folder, &file, &mut faults);
-    let document: Document = match document::read_table(table, &file) {
-        Ok(document) => document,
-        Err(found) => {
-            faults.0.extend(found.0);
-            return Err(faults);
-        }
-    };
-    check(document, &folder, &file, faults)
+    let (document, found) = document::read_on::<Document>(table, &file);
+    faults.0.extend(found.0);
+    let Some(document) = document else { return Err(faults) };
+    let mut meaning = Faults::default();
+    let checked = check(document, &folder, &file, &mut meaning);
+    // What stands at a faulty key is made up, so nothing more is said about it.
+    let is_new = |key: &str| !faults.0.iter().any(|fault| fault.key == key || fault.key.starts_with(&format!("{key}[")));
+    let more: Vec<_> = meaning.0.into_iter().filter(|fault| is_new(&fault.key)).collect();
+    faults.0.extend(more);
+    faults.or(checked)
 }
 
 /// The packs that a configuration knows: those in the binary and in its `pack_dirs`, if there is such a file at all.
@@ -119,48 +121,61 @@ fn folder_of(path: &Path) -> PathBuf {
     path.parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
-fn check(document: Document, folder: &Path, file: &str, mut faults: Faults) -> Result<Checked, Faults> {
-    check_server(&document.server, file, &mut faults);
+fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> Checked {
+    check_server(&document.server, file, faults);
     let admin = document.admin.map(|admin| {
-        check_admin(&admin.listen, admin.token.as_ref(), file, &mut faults);
+        check_admin(&admin.listen, admin.token.as_ref(), file, faults);
+        if admin.listen == document.server.listen && !admin.listen.ends_with(":0") {
+            faults.add(file, "admin.listen", "is server.listen as well: the operator's listener is never the public one");
+        }
         (admin.listen, admin.token)
     });
     let store_path = document.store.path(folder).map_err(|cause| faults.add(file, "store.url", cause)).unwrap_or_default();
-    let dirs: Vec<PathBuf> = document.pack_dirs.iter().map(|dir| folder.join(dir)).collect();
+    let mut dirs = Vec::new();
+    for (index, dir) in document.pack_dirs.iter().enumerate() {
+        let dir = folder.join(dir);
+        if dir.is_dir() {
+            dirs.push(dir);
+        } else {
+            faults.add(file, format!("pack_dirs[{index}]"), format!("{} is not a folder", dir.display()));
+        }
+    }
     let packs = Registry::load(&dirs).unwrap_or_else(|found| {
         faults.0.extend(found.0);
-        Registry::default()
+        Registry::load(&[]).unwrap_or_default()
     });
+    if let Some(folder) = store_path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        faults.add(file, "store.url", format!("the folder {} is not there", folder.display()));
+    }
     if document.sources.is_empty() {
         faults.add(file, "sources", "there is none: a bridge needs at least one [[sources]]");
     }
     let mut sources = HashMap::new();
     for (index, config) in document.sources.iter().enumerate() {
         let key = format!("sources[{index}]");
+        if document.sources[..index].iter().any(|other| other.name == config.name) {
+            faults.add(file, format!("{key}.name"), format!("{} is the name of another source as well", config.name));
+        }
         match Source::new(config, &packs, document.server.public_url.as_deref(), file, &key) {
-            Ok(source) => {
-                if sources.insert(config.name.clone(), Arc::new(source)).is_some() {
-                    faults.add(file, format!("{key}.name"), format!("{} is the name of another source as well", config.name));
-                }
-            }
+            Ok(source) => drop(sources.insert(config.name.clone(), Arc::new(source))),
             Err(found) => faults.0.extend(found.0),
         }
     }
-    check_accounts(&sources, file, &mut faults);
-    let upstreams = check_upstreams(&document.upstreams, file, &mut faults);
+    check_accounts(&sources, file, faults);
+    let upstreams = check_upstreams(&document.upstreams, file, faults);
     let routes = upstreams
         .iter()
         .map(|upstream| Route { upstream: Arc::clone(&upstream.name), without_click: upstream.without_click })
         .collect();
     let waiting_room = Duration::from_secs(document.attribution.waiting_room_secs.into());
-    faults.or(Checked {
+    Checked {
         server: document.server,
         admin,
         store_path,
         sources: Arc::new(sources),
         upstreams,
         rules: Rules { waiting_room, upstreams: routes },
-    })
+    }
 }
 
 fn check_server(server: &receive::Config, file: &str, faults: &mut Faults) {
@@ -235,13 +250,11 @@ fn check_upstreams(configs: &[UpstreamConfig], file: &str, faults: &mut Faults) 
     let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
     for (index, config) in configs.iter().enumerate() {
         let key = format!("upstreams[{index}]");
+        if configs[..index].iter().any(|other| other.name == config.name) {
+            faults.add(file, format!("{key}.name"), format!("{} is the name of another upstream as well", config.name));
+        }
         match Upstream::new(config, &templates, file, &key) {
-            Ok(upstream) => {
-                if upstreams.iter().any(|known| known.name == upstream.name) {
-                    faults.add(file, format!("{key}.name"), format!("{} is the name of another upstream as well", config.name));
-                }
-                upstreams.push(Arc::new(upstream));
-            }
+            Ok(upstream) => upstreams.push(Arc::new(upstream)),
             Err(found) => faults.0.extend(found.0),
         }
     }

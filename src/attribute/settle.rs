@@ -36,15 +36,17 @@ pub(super) fn open(id: SaleId, event: &Event, claim: &Claim, now: Timestamp) -> 
 }
 
 /// Takes over what the event knows and the sale lacks. The event with the highest rank gives name, amount and time.
-/// Returns a note where a sale that was already sent is contradicted.
+/// Returns a note where the event contradicts what the sale says.
 pub(super) fn fill(sale: &mut Sale, event: &Event, claim: Option<&Claim>) -> Option<Reason> {
     if !sale.seen.iter().any(|kind| **kind == *event.kind) {
         sale.seen.push(event.kind.as_str().into());
     }
+    let contradiction = claim.filter(|claim| claim.money != sale.money).map(|claim| {
+        let standing = if sale.is_sent() { "was sent already" } else { "was said before; the event of the higher rank counts" };
+        Reason::new("amount_differs", format!("this event says {}, but {} {standing}", claim.money, sale.money))
+    });
     if sale.is_sent() {
-        let differs = claim.filter(|claim| claim.money != sale.money)?;
-        let text = format!("this event says {}, but {} was sent already", differs.money, sale.money);
-        return Some(Reason::new("amount_differs", text));
+        return contradiction;
     }
     sale.buyer.take(&event.buyer);
     if let Some(claim) = claim {
@@ -54,7 +56,7 @@ pub(super) fn fill(sale: &mut Sale, event: &Event, claim: Option<&Claim>) -> Opt
             (sale.rank, sale.event, sale.money, sale.at) = (claim.rank, claim.event, claim.money, event.at);
         }
     }
-    None
+    contradiction
 }
 
 fn add_kinds(known: &mut Vec<Arc<str>>, more: &[Arc<str>]) {

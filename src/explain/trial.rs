@@ -149,7 +149,8 @@ fn plain(digits: &str) -> String {
 }
 
 fn same_reason(outcome: Outcome, wanted: &str, verdict: &Verdict) -> Result<(), String> {
-    let is_named = [&verdict.code, &verdict.reason].into_iter().any(|found| found.as_deref() == Some(wanted));
+    let (code, reason) = (verdict.code.as_deref().unwrap_or_default(), verdict.reason.as_deref().unwrap_or_default());
+    let is_named = [code, reason, &format!("{code}: {reason}")].contains(&wanted);
     if verdict.outcome == outcome && is_named {
         Ok(())
     } else {

@@ -95,11 +95,11 @@ impl Upstream {
     /// Every fault.
     pub fn new(config: &UpstreamConfig, templates: &Templates, file: &str, key: &str) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        let Some(template) = templates.get(&config.template) else {
+        let template = templates.get(&config.template);
+        if template.is_none() {
             let known = templates.names().collect::<Vec<_>>().join(", ");
             faults.add(file, format!("{key}.template"), format!("{} is not a template; there is {known}", config.template));
-            return Err(faults);
-        };
+        }
         if config.name.is_empty()
             || config.name.len() > 60
             || config.name.chars().any(|c| !c.is_ascii_alphanumeric() && !"-_".contains(c))
@@ -118,20 +118,17 @@ impl Upstream {
         if config.event_name.as_ref().is_some_and(has_bad_name) {
             faults.add(file, format!("{key}.event_name"), "must be 1 to 100 of the characters A-Z a-z 0-9 _ -");
         }
-        let requests_per_minute = config.requests_per_minute.unwrap_or(template.limits.requests_per_minute);
-        if requests_per_minute == 0 {
+        if config.requests_per_minute == Some(0) {
             faults.add(file, format!("{key}.requests_per_minute"), "must be at least 1");
         }
-        let base_url = config.base_url.as_deref().unwrap_or(&template.upstream.base_url);
-        let url = match endpoint(base_url, &template.request.path, config.allow_private) {
-            Ok((url, is_literal)) => Some((url, is_literal)),
-            Err(cause) => {
-                faults.add(file, format!("{key}.base_url"), cause);
-                None
-            }
-        };
-        match url {
-            Some((url, is_literal)) => faults.or(Self {
+        let base_url = config.base_url.as_deref().or(template.map(|template| template.upstream.base_url.as_str()));
+        let path = template.map_or("/", |template| template.request.path.as_str());
+        let url = base_url.map(|base_url| endpoint(base_url, path, config.allow_private)).transpose().unwrap_or_else(|cause| {
+            faults.add(file, format!("{key}.base_url"), cause);
+            None
+        });
+        match (template, url) {
+            (Some(template), Some((url, is_literal))) => faults.or(Self {
                 name: config.name.as_str().into(),
                 template: Arc::clone(template),
                 url,
@@ -141,9 +138,9 @@ impl Upstream {
                 timestamp: config.timestamp,
                 without_click: config.without_click,
                 allow_private: config.allow_private || is_literal,
-                requests_per_minute,
+                requests_per_minute: config.requests_per_minute.unwrap_or(template.limits.requests_per_minute),
             }),
-            None => Err(faults),
+            (Some(_) | None, Some(_) | None) => Err(faults),
         }
     }
 }

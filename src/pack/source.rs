@@ -96,19 +96,6 @@ impl Source {
         if !is_pack_name(&config.name) {
             faults.add(file, format!("{key}.name"), "must be lower-case letters, digits and hyphens: it is part of the URL");
         }
-        let Some(pack) = packs.get(&config.pack) else {
-            faults.add(
-                file,
-                format!("{key}.pack"),
-                format!("{} is not a pack; `salebridge pack list` names them all", config.pack),
-            );
-            return Err(faults);
-        };
-        let path = path(&config.name, config.path_token.as_ref());
-        let url = config.url.clone().or_else(|| Some(format!("{}{path}", public_url?.trim_end_matches('/'))));
-        if pack.scheme.signs_url() && url.is_none() {
-            faults.add(file, format!("{key}.url"), "this provider signs the URL: set it here, or server.public_url");
-        }
         let token = config.path_token.clone();
         if token.as_ref().is_some_and(|token| token.expose().len() < 16 || token.expose().contains('/')) {
             faults.add(
@@ -120,10 +107,20 @@ impl Source {
         if config.secrets.is_empty() {
             faults.add(file, format!("{key}.secrets"), "name at least one secret: without it nothing can be verified");
         }
+        let context = context(config, file, key, &mut faults);
+        let Some(pack) = packs.get(&config.pack) else {
+            let cause = format!("{} is not a pack; `salebridge pack list` names them all", config.pack);
+            faults.add(file, format!("{key}.pack"), cause);
+            return Err(faults);
+        };
+        let path = path(&config.name, config.path_token.as_ref());
+        let url = config.url.clone().or_else(|| Some(format!("{}{path}", public_url?.trim_end_matches('/'))));
+        if pack.scheme.signs_url() && url.is_none() {
+            faults.add(file, format!("{key}.url"), "this provider signs the URL: set it here, or server.public_url");
+        }
         let keys = pack.scheme.keys(&config.secrets).map_err(|(index, error)| {
             faults.add(file, format!("{key}.secrets[{index}]"), error.to_string());
         });
-        let context = context(config, file, key, &mut faults);
         let mapping = Self::mapping(pack, context).map_err(|found| {
             for fault in found.0 {
                 faults.add(file, key, format!("does not go with its pack: {fault}"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::header::{CONTENT_LENGTH, EXPECT};
 use actix_web::web::Payload;
 use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,7 +24,9 @@ pub(super) struct Body {
 /// Reads the body.
 pub(super) async fn read(request: &HttpRequest, payload: Payload, state: &State) -> Result<Body, Problem> {
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > state.body_limit_bytes.saturating_mul(DRAIN_FACTOR)) {
+    // A sender that asks before it sends is told at once; another one is heard out, within reason.
+    let patience = if request.headers().contains_key(EXPECT) { 1 } else { DRAIN_FACTOR };
+    if announced.is_some_and(|length| length > state.body_limit_bytes.saturating_mul(patience)) {
         return Err(Problem::BodyTooLarge);
     }
     let read = read_bounded(payload, announced.unwrap_or_default(), state);

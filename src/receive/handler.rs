@@ -35,10 +35,12 @@ pub(super) async fn receive(request: HttpRequest, payload: Payload, state: Data<
 
 /// `GET` and `HEAD` on a source's URL.
 pub(super) async fn probe(request: HttpRequest, state: Data<State>) -> HttpResponse {
-    if state.sources.contains_key(request.match_info().get("source").unwrap_or_default()) {
-        status(StatusCode::OK, "ok")
-    } else {
-        Problem::UnknownSource.response()
+    // Whether a token is right is nobody's to probe.
+    let source = state.sources.get(request.match_info().get("source").unwrap_or_default());
+    let has_token = request.match_info().get("token").is_some();
+    match source {
+        Some(source) if source.path_token.is_some() || !has_token => status(StatusCode::OK, "ok"),
+        Some(_) | None => Problem::UnknownSource.response(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `POST /webhooks/{source}` or `/{source}/{token}` | 200 once it is stored, or a problem (RFC 9457) with a stable code |
 //! | `GET`, `HEAD` on the same | 200: some dashboards probe the URL |
-//! | `GET /healthz`, `GET /readyz` | 200 or 503 |
+//! | `GET`, `HEAD` on `/healthz`, `/readyz` | 200 or 503 |
 
 mod body;
 mod handler;
@@ -150,7 +150,12 @@ pub fn routes(service: &mut web::ServiceConfig) {
                 .default_service(web::to(handler::method_not_allowed)),
         );
     }
-    service.route("/healthz", web::get().to(handler::healthy));
-    service.route("/readyz", web::get().to(handler::ready));
+    for (path, get, head) in [
+        ("/healthz", web::get().to(handler::healthy), web::head().to(handler::healthy)),
+        ("/readyz", web::get().to(handler::ready), web::head().to(handler::ready)),
+    ] {
+        let other = web::to(handler::method_not_allowed);
+        service.service(web::resource(path).route(get).route(head).default_service(other));
+    }
     service.default_service(web::to(handler::not_found));
 }

@@ -54,7 +54,7 @@ impl Problem {
             Self::Refused(_) => (StatusCode::UNAUTHORIZED, "The request is not signed as this source expects"),
             Self::PathToken => (StatusCode::UNAUTHORIZED, "The URL's token is missing or wrong"),
             Self::UnknownSource => (StatusCode::NOT_FOUND, "There is no such source"),
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Webhooks are sent by POST"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "This method is not taken here"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::HeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "The request did not arrive in time"),

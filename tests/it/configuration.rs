@@ -14,6 +14,7 @@ fn faults(text: &str) -> String {
 #[test]
 fn all_faults_are_reported_at_once_with_file_and_key() {
     let text = r#"
+        pack_dirs = ["${SALEBRIDGE_TEST_MISSING}"]
         [server]
         listen = "nowhere"
         body_limit_bytes = 5
@@ -26,35 +27,52 @@ fn all_faults_are_reported_at_once_with_file_and_key() {
         name = "Stripe!"
         pack = "stripe"
         secrets = ["${SALEBRIDGE_TEST_MISSING}"]
+        accept = "everything"
         [[sources]]
         name = "other"
         pack = "nobody"
         secrets = []
+        [[sources]]
+        name = "other"
+        pack = "razorpay"
+        secrets = ["x"]
         [[upstreams]]
         name = "cutmeshort"
         template = "cutmeshort"
         token = "file:nowhere"
         base_url = "http://api.example.com"
         event_name = "a sale"
+        requests_per_minute = 0
+        [[upstreams]]
+        name = "cutmeshort"
+        template = "nobody"
+        token = "t"
     "#;
     let found = faults(text);
-    let unknown = faults(&text.replace("surprise = true", ""));
-    assert!(found.contains("config.toml: server.surprise: unknown field"), "{found}");
     let keys = [
         "server.listen",
         "server.body_limit_bytes",
+        "server.surprise",
         "admin.token",
         "store.url",
+        "pack_dirs[0]",
         "sources[0].name",
         "sources[0].secrets[0]",
+        "sources[0].accept",
         "sources[1].pack",
+        "sources[1].secrets",
+        "sources[2].name",
         "upstreams[0].token",
         "upstreams[0].base_url",
         "upstreams[0].event_name",
+        "upstreams[0].requests_per_minute",
+        "upstreams[1].template",
+        "upstreams[1].name",
     ];
     for key in keys {
-        assert!(unknown.contains(&format!("config.toml: {key}: ")), "{key} is missing in:\n{unknown}");
+        assert!(found.contains(&format!("config.toml: {key}: ")), "{key} is missing in:\n{found}");
     }
+    assert_eq!(found.lines().count(), keys.len(), "each is said once, and nothing else: {found}");
 }
 
 #[test]

@@ -56,11 +56,12 @@ async fn dashboards_may_probe_the_url() {
     let bridge = Bridge::new().await;
     for method in [Method::GET, Method::HEAD] {
         assert_eq!(bridge.asks(method.clone(), "/webhooks/stripe", b"", &[]).await.status, 200);
-        assert_eq!(bridge.asks(method, "/webhooks/stripe/whatever", b"", &[]).await.status, 200);
+        assert_eq!(bridge.asks(method.clone(), "/webhooks/stripe/whatever", b"", &[]).await.status, 404);
+        assert_eq!(bridge.asks(method.clone(), "/healthz", b"", &[]).await.status, 200);
+        assert_eq!(bridge.asks(method, "/readyz", b"", &[]).await.status, 200);
     }
     assert_eq!(bridge.asks(Method::GET, "/webhooks/nobody", b"", &[]).await.status, 404);
-    assert_eq!(bridge.asks(Method::GET, "/healthz", b"", &[]).await.status, 200);
-    assert_eq!(bridge.asks(Method::GET, "/readyz", b"", &[]).await.status, 200);
+    assert_eq!(bridge.asks(Method::POST, "/healthz", b"", &[]).await.status, 405);
 }
 
 #[actix_web::test]
@@ -76,6 +77,11 @@ async fn a_path_token_guards_its_source() {
         let reply = bridge.posts(path, body.as_bytes(), &signed).await;
         assert_eq!((reply.status, reply.body["code"].as_str()), (401, Some("path_token_mismatch")), "{path}");
     }
+    assert_eq!(
+        bridge.asks(Method::GET, "/webhooks/shop/whatever", b"", &[]).await.status,
+        200,
+        "a probe learns nothing of the token"
+    );
     assert_eq!(bridge.posts("/webhooks/shop/0123456789abcdef", body.as_bytes(), &signed).await.status, 200);
     bridge.forwards().await;
 }

@@ -249,3 +249,45 @@ async fn a_skipped_sale_is_not_sent() {
     bridge.forwards().await;
     assert_eq!((bridge.delivery_states(), bridge.upstream_bodies().await.len()), (vec![DeliveryState::Skipped], 0));
 }
+
+#[actix_web::test]
+async fn events_that_contradict_each_other_are_noted() {
+    let checkout = stripe_subscription_checkout(1, &who("c-1", "user_1"));
+    let mut invoice = stripe_invoice(1, 1, "subscription_create", &nothing());
+    invoice["data"]["object"]["amount_paid"] = 1000.into();
+    for is_sent in [false, true] {
+        let mut bridge = Bridge::new().await;
+        bridge.receives("stripe", &checkout).await;
+        if is_sent {
+            bridge.forwards().await;
+        }
+        bridge.receives("stripe", &invoice).await;
+        bridge.forwards().await;
+        let amount = if is_sent { "49.99" } else { "10.00" };
+        assert_eq!(
+            bridge.sale().event["amount"].to_string(),
+            amount,
+            "the invoice is stronger, but what was sent does not change"
+        );
+        assert_eq!(bridge.sale().events[1].code.as_deref(), Some("amount_differs"));
+    }
+}
+
+#[actix_web::test]
+async fn a_payment_intent_of_ones_own_is_counted_and_joins_its_checkout() {
+    let mut bridge = Bridge::new().await;
+    let own = |metadata: &Value| {
+        let object = json!({"id": "pi_1", "amount_received": 4999, "currency": "usd", "customer": "cus_1", "metadata": metadata});
+        stripe("evt_pi_1", "payment_intent.succeeded", &object)
+    };
+    bridge.receives("stripe", &own(&who("c-1", "user_1"))).await;
+    bridge.forwards().await;
+    bridge.receives("stripe", &stripe_checkout(1, &who("c-1", "user_1"))).await;
+    bridge.forwards().await;
+    assert_eq!((bridge.sale().event["event"].as_str(), bridge.upstream_bodies().await.len()), (Some("payment_captured"), 1));
+
+    let bare = Bridge::new().await;
+    bare.receives("stripe", &own(&nothing())).await;
+    bare.settles().await;
+    assert_eq!(bare.last_request().events[0].code.as_deref(), Some("counted_elsewhere"));
+}

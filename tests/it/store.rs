@@ -30,6 +30,9 @@ fn one_server_at_a_time_and_visitors_beside_it() {
     assert!(open(&path, Access::Visit).err().unwrap().contains("there is no such store yet"));
     let server = open(&path, Access::Serve).unwrap();
     assert!(open(&path, Access::Serve).err().unwrap().contains("another salebridge serves this store"));
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(open(&link, Access::Serve).err().unwrap().contains("another salebridge serves this store"), "by any name");
     assert!(open(&path, Access::Visit).unwrap().sales(10).unwrap().is_empty());
     drop(server);
     assert!(open(&path, Access::Serve).is_ok());

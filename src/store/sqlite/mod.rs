@@ -193,18 +193,24 @@ impl Store for Sqlite {
     }
 }
 
-/// Keeps a second server away from the file for as long as the answer lives.
+/// Keeps a second server away from the file for as long as the answer lives. The lock stands beside the file itself, by
+/// whatever path or link it was named.
 fn lock(path: &Path) -> Result<File, Error> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let mut lock_path = PathBuf::from(path).into_os_string();
-    lock_path.push(".lock");
-    let unusable = |cause: String| Error::Unusable(format!("{}: {cause}", Path::new(&lock_path).display()));
+    let unusable = |path: &Path, cause: String| Error::Unusable(format!("{}: {cause}", path.display()));
     // What the files hold is the customers' business: nobody else's account may read them.
-    let private = |path: &Path| File::options().create(true).append(true).mode(0o600).open(path);
-    let made = private(path).and_then(|_| private(Path::new(&lock_path)));
-    let file = made.map_err(|error| unusable(format!("cannot be made: {error}")))?;
-    file.try_lock().map_err(|_| unusable("another salebridge serves this store; stop it first".to_owned()))?;
-    Ok(file)
+    let private = |path: &Path| {
+        let made = File::options().create(true).append(true).mode(0o600).open(path);
+        made.map_err(|error| unusable(path, format!("cannot be made: {error}")))
+    };
+    drop(private(path)?);
+    let file = path.canonicalize().map_err(|error| unusable(path, format!("cannot be found: {error}")))?;
+    let mut lock_path = file.into_os_string();
+    lock_path.push(".lock");
+    let lock_path = PathBuf::from(lock_path);
+    let lock = private(&lock_path)?;
+    lock.try_lock().map_err(|_| unusable(&lock_path, "another salebridge serves this store; stop it first".to_owned()))?;
+    Ok(lock)
 }
 
 fn connect(path: &Path, access: Access) -> Result<Connection, Error> {
@@ -220,7 +226,7 @@ fn connect(path: &Path, access: Access) -> Result<Connection, Error> {
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = {synchronous};
          PRAGMA wal_autocheckpoint = {};
-         PRAGMA cache_size = -6144;
+         PRAGMA cache_size = -4096;
          PRAGMA temp_store = MEMORY;",
         if access == Access::Serve { 0 } else { 1000 },
     ))?;
