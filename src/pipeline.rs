@@ -15,7 +15,7 @@ use crate::pack::Source;
 use crate::store::{Error, Store, StoredRequest};
 
 /// So many requests are settled in one transaction.
-const BATCH_LIMIT: usize = 128;
+const BATCH_LIMIT: usize = 96;
 /// So many batches are settled before the clock is read anew and the senders are rung.
 const BATCHES_LIMIT: usize = 8;
 /// The inbox is looked at at least so often, even if nobody rings.

@@ -1,7 +1,7 @@
 //! Folds the write-ahead log into the file beside the commits, so that no commit has to.
 //!
-//! Two passive passes on a connection of its own leave only a few pages; the writer then folds those and starts the log
-//! anew. Without that last step a busy log would never be started anew and would grow for ever.
+//! Passive passes on a connection of its own leave only a few pages; the writer then folds those and starts the log anew.
+//! Without that last step a busy log would never be started anew and would grow for ever.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -18,6 +18,10 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const BUSY_INTERVAL: Duration = Duration::from_secs(2);
 /// A log of so many pages (of 4 KiB) is started anew: 32 MiB.
 const RESTART_PAGES: i64 = 8192;
+/// The writer folds so few pages quickly enough for nobody to notice.
+const FEW_PAGES: i64 = 512;
+/// A writer that is always faster than the folding is not waited for longer than this.
+const PASSES_LIMIT: usize = 8;
 
 /// The thread that folds. Dropping it ends it.
 pub(super) struct Checkpointer {
@@ -52,8 +56,8 @@ impl Drop for Checkpointer {
 
 /// One look at the log. Answers whether nothing stood in the way.
 fn fold(connection: &Connection, writer: &Handle) -> bool {
-    match passive(connection) {
-        Ok(pages) if pages >= RESTART_PAGES => passive(connection).is_ok() && writer.restart_log(),
+    match fold_in_passes(connection) {
+        Ok(pages) if pages >= RESTART_PAGES => writer.restart_log(),
         Ok(_) => true,
         Err(error) => {
             tracing::warn!(%error, "a checkpoint failed; the next one tries again");
@@ -62,7 +66,18 @@ fn fold(connection: &Connection, writer: &Handle) -> bool {
     }
 }
 
-/// A passive pass: waits for nobody. Answers with the pages in the log.
-fn passive(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))
+/// Passive passes, which wait for nobody, until one finds little that is new: each leaves only what was written meanwhile.
+/// Answers with the pages in the log.
+fn fold_in_passes(connection: &Connection) -> rusqlite::Result<i64> {
+    let mut folded_before = 0;
+    let mut pages = 0;
+    for _ in 0..PASSES_LIMIT {
+        let folded: i64;
+        (pages, folded) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))?;
+        if pages < RESTART_PAGES || folded - folded_before < FEW_PAGES {
+            break;
+        }
+        folded_before = folded;
+    }
+    Ok(pages)
 }

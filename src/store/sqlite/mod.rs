@@ -226,7 +226,7 @@ fn connect(path: &Path, access: Access) -> Result<Connection, Error> {
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = {synchronous};
          PRAGMA wal_autocheckpoint = {};
-         PRAGMA cache_size = -4096;
+         PRAGMA cache_size = -3072;
          PRAGMA temp_store = MEMORY;",
         if access == Access::Serve { 0 } else { 1000 },
     ))?;
