@@ -3,6 +3,7 @@
 //! A step may die at any point: what it settles is one transaction, and the next step starts where the last one ended.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ use crate::store::{Error, Store, StoredRequest};
 const BATCH_LIMIT: usize = 96;
 /// So many batches are settled before the clock is read anew and the senders are rung.
 const BATCHES_LIMIT: usize = 8;
+/// Why a request that cannot even be mapped is parked.
+const OURS: &str = "salebridge itself failed over this request; the log has the message, please report it";
 /// The inbox is looked at at least so often, even if nobody rings.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -139,10 +142,11 @@ impl Pipeline {
     }
 
     fn map(&self, stored: &StoredRequest) -> Vec<Event> {
-        match self.sources.get(&stored.request.source) {
-            Some(source) => source.mapping.map(RequestView { id: stored.id, request: &stored.request }),
-            None => vec![without_source(stored)],
-        }
+        let Some(source) = self.sources.get(&stored.request.source) else { return vec![without_source(stored)] };
+        let view = RequestView { id: stored.id, request: &stored.request };
+        // A fault of ours in one request must not stand in the way of all that come after it.
+        catch_unwind(AssertUnwindSafe(|| source.mapping.map(view)))
+            .unwrap_or_else(|_| vec![parked(stored, "mapping_failed", OURS)])
     }
 
     async fn settle(&self, batch: Batch, now: Timestamp) -> Result<(), Error> {
@@ -155,8 +159,11 @@ impl Pipeline {
 
 /// A request of a source that was taken out of the configuration.
 fn without_source(stored: &StoredRequest) -> Event {
-    let name = &stored.request.source;
-    let why = format!("the configuration has no source named {name} any more");
-    let meaning = Meaning::Parked(Reason::new("source_unknown", why));
-    Event::unread(stored.id, &stored.request, name.as_str().into(), meaning)
+    let why = format!("the configuration has no source named {} any more", stored.request.source);
+    parked(stored, "source_unknown", &why)
+}
+
+fn parked(stored: &StoredRequest, code: &str, why: &str) -> Event {
+    let account = stored.request.source.as_str().into();
+    Event::unread(stored.id, &stored.request, account, Meaning::Parked(Reason::new(code, why)))
 }

@@ -1,5 +1,12 @@
 //! All integration tests, in one binary because each further one costs a link.
-#![allow(missing_docs, clippy::unwrap_used, clippy::float_arithmetic, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::float_arithmetic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stdout
+)]
 
 mod harness;
 
