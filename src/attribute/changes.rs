@@ -103,9 +103,6 @@ pub struct EventRecord {
 }
 
 impl EventOutcome {
-    /// All outcomes.
-    pub const ALL: [Self; 5] = [Self::Sale, Self::Corroborates, Self::Ignored, Self::Parked, Self::Duplicate];
-
     /// The outcome as it is written.
     pub fn as_str(self) -> &'static str {
         match self {

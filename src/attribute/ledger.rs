@@ -209,8 +209,6 @@ impl Ledger {
             }
             if key.identifies {
                 self.by_key.insert(place, index);
-            }
-            if key.identifies {
                 let sale = self.sales[index].id;
                 self.changes.new_keys.push(SaleKey { sale, scope: event.scope.clone(), key: key.clone() });
             }

@@ -75,6 +75,29 @@ pub(super) fn requests(command: &Command, config: &Path, printer: &Printer) -> A
     Ok(())
 }
 
+pub(super) fn deliveries(command: &Command, config: &Path, printer: &Printer) -> Answer {
+    let store = visit(config)?;
+    match command {
+        Command::List { limit } => {
+            let deliveries = store.deliveries(*limit)?;
+            if printer.is_json() {
+                printer.json(&deliveries);
+                return Ok(());
+            }
+            for upstream in store.upstreams()?.into_iter().filter(|upstream| upstream.paused) {
+                let reason = upstream.reason.unwrap_or_default();
+                printer.line(printer.bad(&format!("{} is paused since {}: {reason}", upstream.name, upstream.since)));
+            }
+            delivery_table(&deliveries, printer);
+        }
+        Command::Show { id } => {
+            let delivery = store.delivery(*id)?.ok_or_else(|| Failure::No(format!("there is no delivery {id}")))?;
+            if printer.is_json() { printer.json(&delivery) } else { show_delivery(&delivery, printer) }
+        }
+    }
+    Ok(())
+}
+
 /// The ledger as a table.
 pub(super) fn sale_table(sales: &[SaleView], printer: &Printer) {
     let text = |sale: &SaleView, name: &str| match sale.event.get(name) {
@@ -116,7 +139,7 @@ pub(super) fn delivery_table(deliveries: &[DeliveryView], printer: &Printer) {
 }
 
 /// One delivery with its attempts.
-pub(super) fn show_delivery(delivery: &DeliveryView, printer: &Printer) {
+fn show_delivery(delivery: &DeliveryView, printer: &Printer) {
     printer.line(format!("delivery  {} of sale {} to {}", delivery.id, delivery.sale, delivery.upstream));
     printer.line(format!("state     {}, {} tries, due {}", delivery.state.as_str(), delivery.attempts, delivery.due_at));
     for attempt in &delivery.history {

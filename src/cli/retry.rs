@@ -1,4 +1,4 @@
-//! `salebridge deliveries list|show|retry`: the queues, and resuming by hand with a preview.
+//! `salebridge deliveries retry`: resuming by hand, with a preview.
 
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::listing::{delivery_table, show_delivery};
+use super::listing::{self, delivery_table};
 use super::print::Printer;
 use super::{Answer, Failure, runtime, visit};
 use crate::domain::{Clock as _, SystemClock};
@@ -14,17 +14,8 @@ use crate::store::{Retry, Store as _};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List the newest, one a line
-    List {
-        /// At most so many
-        #[arg(long, default_value_t = 100)]
-        limit: usize,
-    },
-    /// Show one with each attempt, what was sent and what was answered
-    Show {
-        /// Its number
-        id: i64,
-    },
+    #[command(flatten)]
+    Listing(listing::Command),
     /// Make a delivery due at once, or all dead letters; shows first what would be sent
     Retry {
         /// Its number
@@ -44,29 +35,7 @@ pub(super) enum Command {
 
 pub(super) fn run(command: &Command, config: &Path, printer: &Printer) -> Answer {
     match command {
-        Command::List { limit } => {
-            let store = visit(config)?;
-            let deliveries = store.deliveries(*limit)?;
-            if printer.is_json() {
-                printer.json(&deliveries);
-                return Ok(());
-            }
-            for upstream in store.upstreams()?.into_iter().filter(|upstream| upstream.paused) {
-                let reason = upstream.reason.unwrap_or_default();
-                printer.line(printer.bad(&format!("{} is paused since {}: {reason}", upstream.name, upstream.since)));
-            }
-            delivery_table(&deliveries, printer);
-            Ok(())
-        }
-        Command::Show { id } => {
-            let delivery = visit(config)?.delivery(*id)?.ok_or_else(|| Failure::No(format!("there is no delivery {id}")))?;
-            if printer.is_json() {
-                printer.json(&delivery)
-            } else {
-                show_delivery(&delivery, printer)
-            }
-            Ok(())
-        }
+        Command::Listing(command) => listing::deliveries(command, config, printer),
         Command::Retry { id, upstream, yes, .. } => {
             let which = id.map_or_else(|| Retry::Dead(upstream.clone()), Retry::One);
             retry(which, *yes, config, printer)

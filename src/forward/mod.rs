@@ -16,7 +16,7 @@ pub use client::post;
 pub use judge::{Answer, Judgement};
 pub use limiter::Limiter;
 pub use schedule::{Next, Schedule, retry_after};
-pub use sender::{Report, Sender};
+pub use sender::Sender;
 pub use template::{Template, Templates};
 pub use upstream::{AmountUnit, TimestampPolicy, Upstream, UpstreamConfig};
 

@@ -32,15 +32,6 @@ pub struct Sender {
     judged: Vec<Attempt>,
 }
 
-/// What a round of sending did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Attempts that were recorded.
-    pub recorded: usize,
-    /// Attempts that were begun.
-    pub begun: usize,
-}
-
 /// Why, and until when, the queue stands still.
 #[derive(Debug)]
 struct Pause {
@@ -96,18 +87,16 @@ impl Sender {
         &self.upstream.name
     }
 
-    /// Records what is over and begins what may be begun, without waiting for either.
+    /// Records what is over and begins what may be begun, without waiting for either. Answers with how many were begun.
     ///
     /// # Errors
-    /// The store's; what was tried but not recorded is tried again when its lease runs out.
-    pub async fn step(&mut self) -> Result<Report, Error> {
+    /// The store's; what was tried but not recorded is recorded with the next step.
+    pub async fn step(&mut self) -> Result<usize, Error> {
         while let Some(Ok(attempt)) = self.in_flight.try_join_next() {
             self.over.push(attempt);
         }
-        let recorded = self.over.len();
         self.record().await?;
-        let begun = self.begin().await?;
-        Ok(Report { recorded, begun })
+        self.begin().await
     }
 
     /// Waits until an attempt is over, something may be due, or `limit` has passed. May be cancelled at any point.
@@ -192,15 +181,18 @@ impl Sender {
                 if self.pause.is_none() {
                     tracing::error!(upstream = %self.upstream.name, reason, "the upstream is paused: its queue stands still, nothing is lost");
                 }
+                // Stored first: a pause that the store does not know is one that a person has ended.
+                self.store.set_paused(&self.upstream.name, Some(reason), now).await?;
                 self.pause = Some(Pause { until: now + self.schedule.pause });
-                self.store.set_paused(&self.upstream.name, Some(reason), now).await
             }
-            None if is_answered && self.pause.take().is_some() => {
+            None if is_answered && self.pause.is_some() => {
+                self.store.set_paused(&self.upstream.name, None, now).await?;
+                self.pause = None;
                 tracing::info!(upstream = %self.upstream.name, "the upstream answers again; its queue moves on");
-                self.store.set_paused(&self.upstream.name, None, now).await
             }
-            None => Ok(()),
+            None => {}
         }
+        Ok(())
     }
 
     fn judge(&mut self, tried: Tried, now: Timestamp) -> Attempt {

@@ -25,9 +25,4 @@ impl Verified {
     pub fn request(&self) -> &Request {
         &self.0
     }
-
-    /// The request, given away.
-    pub fn into_request(self) -> Request {
-        self.0
-    }
 }

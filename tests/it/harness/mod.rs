@@ -141,7 +141,7 @@ impl Bridge {
         self.settles().await;
         self.passes(Duration::from_secs(1)).await;
         for sender in &mut self.senders {
-            while sender.step().await.unwrap().begun > 0 {
+            while sender.step().await.unwrap() > 0 {
                 sender.finish(Duration::from_secs(10)).await.unwrap();
             }
         }
