@@ -88,11 +88,12 @@ pub(super) fn record(connection: &Connection, attempts: &[Attempt]) -> Result<()
 }
 
 pub(super) fn set_paused(connection: &Connection, upstream: &str, reason: Option<&str>, now: Timestamp) -> Result<(), Error> {
+    let ends_pause = reason.is_none() && is_paused(connection, upstream)?;
     let sql = "INSERT INTO upstreams (name, paused, reason, since) VALUES (?1, ?2, ?3, ?4)
                ON CONFLICT (name) DO UPDATE SET since = CASE WHEN paused = excluded.paused THEN since ELSE excluded.since END,
                paused = excluded.paused, reason = excluded.reason";
     connection.prepare_cached(sql)?.execute(params![upstream, reason.is_some(), reason, now.as_millisecond()])?;
-    if reason.is_none() {
+    if ends_pause {
         // A pause burns nothing: the days of the schedule count anew for what stood still.
         let sql = "UPDATE deliveries SET tried_since = NULL WHERE upstream = ?1 AND state = 'due' AND tried_since IS NOT NULL";
         connection.prepare_cached(sql)?.execute([upstream])?;
