@@ -1,9 +1,10 @@
 //! salebridge turns signed payment webhooks into sales, counted once and forwarded until accepted.
 //!
-//! The stages are verbs, in the order of a webhook's way: [`receive`], [`verify`], [`map`], [`attribute`], [`forward`].
+//! The stages are verbs, in the order of a webhook's way: [`receive`], [`verify`], [`enrich`], [`map`], [`attribute`], [`forward`].
 //! Everything else is a noun they share. ARCHITECTURE.md tells the whole story.
 
 pub mod attribute;
+pub mod enrich;
 pub mod forward;
 pub mod map;
 pub mod receive;
@@ -17,6 +18,8 @@ pub mod admin;
 pub mod app;
 pub mod document;
 pub mod domain;
+pub mod envelope;
 pub mod explain;
+pub mod outbound;
 pub mod pack;
 pub mod store;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::attribute::{Ledger, Rules, Wanted};
-use crate::domain::{Clock, Event, Meaning, Reason, RequestId, Timestamp};
+use crate::domain::{Answer, Clock, Event, Meaning, Reason, RequestId, Timestamp};
 use crate::map::RequestView;
 use crate::pack::Source;
 use crate::store::{Error, Store, StoredRequest};
@@ -44,6 +44,8 @@ struct Batch {
 pub struct Step {
     /// Requests that were settled.
     pub settled: usize,
+    /// Events that were settled once all was fetched for them.
+    pub enriched: usize,
     /// Sales that were let go or parked because their waiting was over.
     pub expired: usize,
 }
@@ -70,6 +72,13 @@ impl Bell {
     /// Whether it is time to end.
     pub fn is_closing(&self) -> bool {
         self.is_closing.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    /// Waits until it is time to end, through any ring.
+    pub async fn closed(&self) {
+        while !self.is_closing() {
+            self.notify.notified().await;
+        }
     }
 
     /// Waits for a ring, at most for `limit`.
@@ -103,12 +112,13 @@ impl Pipeline {
             settled += requests;
             batch = next?;
         }
+        let enriched = self.settle_fetched(now).await?;
         let mut expired = 0;
         loop {
             let rules = Arc::clone(&self.rules);
             let fold = Box::new(move |ledger: &mut Ledger| ledger.expire(&rules, now));
             match self.store.expire(now, BATCH_LIMIT, fold).await? {
-                0 => return Ok(Step { settled, expired }),
+                0 => return Ok(Step { settled, enriched, expired }),
                 count => expired += count,
             }
         }
@@ -137,16 +147,38 @@ impl Pipeline {
     /// The next batch after this request, mapped.
     fn read(&self, after: RequestId) -> Result<Batch, Error> {
         let requests = self.store.unsettled(after, BATCH_LIMIT)?;
-        let events = requests.iter().flat_map(|stored| self.map(stored)).collect();
+        let events = requests.iter().flat_map(|stored| self.map(stored, &[])).collect();
         Ok(Batch { events, last: requests.last().map_or(after, |stored| stored.id), requests: requests.len() })
     }
 
-    fn map(&self, stored: &StoredRequest) -> Vec<Event> {
+    fn map(&self, stored: &StoredRequest, answers: &[Answer]) -> Vec<Event> {
         let Some(source) = self.sources.get(&stored.request.source) else { return vec![without_source(stored)] };
-        let view = RequestView { id: stored.id, request: &stored.request };
+        let view = RequestView { id: stored.id, request: &stored.request, answers };
         // A fault of ours in one request must not stand in the way of all that come after it.
         catch_unwind(AssertUnwindSafe(|| source.mapping.map(view)))
             .unwrap_or_else(|_| vec![parked(stored, "mapping_failed", OURS)])
+    }
+
+    /// Settles events for which all was fetched, up to a bound.
+    async fn settle_fetched(&self, now: Timestamp) -> Result<usize, Error> {
+        let ready = self.store.fetched(BATCH_LIMIT)?;
+        if ready.is_empty() {
+            return Ok(0);
+        }
+        let mut events = Vec::new();
+        for fetching in &ready {
+            let mapped = self.map(&fetching.request, &fetching.answers);
+            let position = fetching.position;
+            let own = mapped.into_iter().find(|event| event.position == position);
+            events.push(own.unwrap_or_else(|| Event { position, ..parked(&fetching.request, "mapping_failed", OURS) }));
+        }
+        let places: Vec<_> = ready.iter().map(|fetching| (fetching.request.id, fetching.position)).collect();
+        let count = places.len();
+        let wanted = Wanted::by(&events);
+        let rules = Arc::clone(&self.rules);
+        let fold = Box::new(move |ledger: &mut Ledger| events.iter().for_each(|event| ledger.apply(event, &rules, now)));
+        self.store.settle_fetched(wanted, places, now, fold).await?;
+        Ok(count)
     }
 
     async fn settle(&self, batch: Batch, now: Timestamp) -> Result<(), Error> {

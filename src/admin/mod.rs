@@ -54,9 +54,13 @@ async fn metrics_page(request: HttpRequest, state: Data<State>) -> HttpResponse 
     let Ok(Ok((queues, upstreams))) = found else {
         return HttpResponse::ServiceUnavailable().finish();
     };
-    for (queue, length) in
-        [("unsettled", queues.unsettled), ("waiting", queues.waiting), ("due", queues.due), ("dead", queues.dead)]
-    {
+    for (queue, length) in [
+        ("unsettled", queues.unsettled),
+        ("waiting", queues.waiting),
+        ("due", queues.due),
+        ("dead", queues.dead),
+        ("fetching", queues.fetching),
+    ] {
         metrics::gauge!("salebridge_queue", "queue" => queue).set(u32::try_from(length).unwrap_or(u32::MAX));
     }
     for upstream in upstreams {

@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::config::Checked;
 use crate::domain::Clock;
+use crate::enrich::{Enricher, HttpFetcher};
 use crate::forward::Sender;
 use crate::pipeline::{Bell, Pipeline};
 use crate::store::{Access, Sqlite, Store};
@@ -31,8 +32,10 @@ pub struct Bridge {
     servers: Vec<ServerHandle>,
     fold_bell: Arc<Bell>,
     fold: Option<JoinHandle<()>>,
+    enricher_bells: Vec<Arc<Bell>>,
     sender_bells: Vec<Arc<Bell>>,
-    senders: Vec<actix_web::rt::task::JoinHandle<()>>,
+    /// Those that call out: senders and enrichers.
+    callers: Vec<actix_web::rt::task::JoinHandle<()>>,
 }
 
 /// Why a bridge could not start. The operator's to mend.
@@ -68,6 +71,7 @@ impl Bridge {
             Arc::clone(&store),
             Arc::clone(&clock),
             Arc::clone(&fold_bell),
+            Arc::new(receive::WebCertificates::new(Arc::clone(&clock)).map_err(StartError::Machine)?),
         );
         let listen = |address: &str, cause| StartError::Listen { address: address.to_owned(), cause };
         let (server, addresses) = receive::serve(&config.server, state).map_err(|cause| listen(&config.server.listen, cause))?;
@@ -78,7 +82,7 @@ impl Bridge {
             servers.push(admin.handle());
             actix_web::rt::spawn(admin);
         }
-        let (mut sender_bells, mut senders) = (Vec::new(), Vec::new());
+        let (mut sender_bells, mut enricher_bells, mut callers) = (Vec::new(), Vec::new(), Vec::new());
         let stop_timeout = Duration::from_secs(config.server.stop_timeout_secs);
         for upstream in config.upstreams {
             // A pause is the former process's finding; a new start may have mended it.
@@ -86,28 +90,39 @@ impl Bridge {
             let sender = Sender::new(upstream, Arc::clone(&store), Arc::clone(&clock), Box::new(rand::random::<u64>));
             let sender = sender.map_err(StartError::Machine)?;
             let bell = Arc::new(Bell::default());
-            senders.push(actix_web::rt::spawn(work(sender, Arc::clone(&bell), stop_timeout)));
+            callers.push(actix_web::rt::spawn(work(sender, Arc::clone(&bell), stop_timeout)));
             sender_bells.push(bell);
         }
+        for source in config.sources.values() {
+            let Some(access) = source.api.clone() else { continue };
+            let fetcher = HttpFetcher::new(access, Box::new(rand::random::<u64>)).map_err(StartError::Machine)?;
+            let enricher =
+                Enricher::new(Arc::clone(source), Arc::clone(&store), Arc::new(fetcher), Box::new(rand::random::<u64>));
+            let bell = Arc::new(Bell::default());
+            let (own, fold, clock) = (Arc::clone(&bell), Arc::clone(&fold_bell), Arc::clone(&clock));
+            callers.push(actix_web::rt::spawn(fetch(enricher, clock, own, fold)));
+            enricher_bells.push(bell);
+        }
         let pipeline = Pipeline::new(Arc::clone(&store), config.sources, config.rules);
-        let fold = Some(fold(pipeline, clock, Arc::clone(&fold_bell), sender_bells.clone())?);
+        let bells: Vec<_> = sender_bells.iter().chain(&enricher_bells).cloned().collect();
+        let fold = Some(fold(pipeline, clock, Arc::clone(&fold_bell), bells)?);
         actix_web::rt::spawn(server);
-        Ok(Self { addresses, store, servers, fold_bell, fold, sender_bells, senders })
+        Ok(Self { addresses, store, servers, fold_bell, fold, enricher_bells, sender_bells, callers })
     }
 
     /// Stops: answers every request that was accepted and waits for deliveries under way, both within one time-out; then ends
     /// the step that is under way and closes the store. What is not done yet is done after the next start.
     pub async fn stop(mut self) {
-        for bell in &self.sender_bells {
+        for bell in self.sender_bells.iter().chain(&self.enricher_bells) {
             bell.close();
         }
         let stopping: Vec<_> = self.servers.iter().map(|server| server.stop(true)).collect();
         for server in stopping.into_iter().map(actix_web::rt::spawn).collect::<Vec<_>>() {
             drop(server.await);
         }
-        for sender in self.senders.drain(..) {
-            // A sender that panicked has logged it; its leases run out.
-            drop(sender.await);
+        for caller in self.callers.drain(..) {
+            // One that panicked has logged it; what it had under way is done again.
+            drop(caller.await);
         }
         self.fold_bell.close();
         if let Some(fold) = self.fold.take() {
@@ -121,14 +136,14 @@ fn fold(
     pipeline: Pipeline,
     clock: Arc<dyn Clock>,
     bell: Arc<Bell>,
-    senders: Vec<Arc<Bell>>,
+    others: Vec<Arc<Bell>>,
 ) -> Result<JoinHandle<()>, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .map_err(|error| StartError::Machine(format!("the fold cannot be started: {error}")))?;
     let run = move || {
-        runtime.block_on(pipeline.run(&*clock, &bell, |_| senders.iter().for_each(|sender| sender.ring())));
+        runtime.block_on(pipeline.run(&*clock, &bell, |_| others.iter().for_each(|other| other.ring())));
     };
     let thread = std::thread::Builder::new().name("fold".to_owned()).spawn(run);
     thread.map_err(|error| StartError::Machine(format!("the fold cannot be started: {error}")))
@@ -148,6 +163,25 @@ async fn work(mut sender: Sender, bell: Arc<Bell>, stop_timeout: Duration) {
     }
     if let Err(error) = sender.finish(stop_timeout).await {
         tracing::error!(upstream = sender.name(), %error, "attempts could not be recorded; they are made again after the next start");
+    }
+}
+
+/// Fetches for one source until the bell is closed. What is under way then is not waited for: it is fetched again.
+async fn fetch(enricher: Enricher, clock: Arc<dyn Clock>, bell: Arc<Bell>, fold: Arc<Bell>) {
+    while !bell.is_closing() {
+        let step = tokio::select! {
+            step = enricher.step(&*clock) => step,
+            () = bell.closed() => return,
+        };
+        match step {
+            Ok(step) if step.ready > 0 => fold.ring(),
+            Ok(step) if step.tried > 0 => {}
+            Ok(_) => bell.wait(enricher.time_to_next(clock.now(), IDLE)).await,
+            Err(error) => {
+                tracing::error!(source = enricher.name(), %error, "nothing can be fetched; nothing is lost, it is tried again");
+                bell.wait(IDLE).await;
+            }
+        }
     }
 }
 

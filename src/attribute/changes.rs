@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{DeliveryState, Event, Identity, Key, Mode, Reason, RequestId, Sale, SaleId, Scope, Timestamp};
+use crate::domain::{Buyer, DeliveryState, Event, Identity, Key, Mode, Reason, RequestId, Sale, SaleId, Scope, Timestamp};
 
 /// Everything that a batch changes.
 #[derive(Debug, Default)]
@@ -19,6 +19,10 @@ pub struct Changes {
     pub moved_keys: Vec<SaleKey>,
     /// Identities as they now are.
     pub identities: Vec<(Scope, String, Identity)>,
+    /// What events said about purchases that are not counted yet, by the key of the purchase.
+    pub hints: Vec<(Scope, Arc<str>, String, Buyer)>,
+    /// Events for which something has to be fetched first.
+    pub fetches: Vec<NewFetch>,
     /// Deliveries to be made.
     pub deliveries: Vec<NewDelivery>,
     /// Sales whose deliveries no longer need to be held back or skipped.
@@ -38,6 +42,17 @@ pub struct SaleKey {
     pub scope: Scope,
     /// The key.
     pub key: Key,
+}
+
+/// An event for which something has to be fetched.
+#[derive(Debug, Clone)]
+pub struct NewFetch {
+    /// The request that held it.
+    pub request: RequestId,
+    /// Its place in the request.
+    pub position: u16,
+    /// The source it came to.
+    pub source: Arc<str>,
 }
 
 /// One delivery to be made.
@@ -75,6 +90,8 @@ pub enum EventOutcome {
     Parked,
     /// The same provider event was applied before.
     Duplicate,
+    /// It only refers to what is being fetched.
+    Fetching,
 }
 
 /// One event with what became of it.
@@ -111,6 +128,7 @@ impl EventOutcome {
             Self::Ignored => "ignored",
             Self::Parked => "parked",
             Self::Duplicate => "duplicate",
+            Self::Fetching => "fetching",
         }
     }
 }
@@ -119,7 +137,7 @@ impl EventRecord {
     pub(super) fn new(event: &Event, outcome: EventOutcome, reason: Option<Reason>, sale: Option<SaleId>) -> Self {
         let is_applied = match outcome {
             EventOutcome::Sale | EventOutcome::Corroborates | EventOutcome::Ignored => true,
-            EventOutcome::Parked | EventOutcome::Duplicate => false,
+            EventOutcome::Parked | EventOutcome::Duplicate | EventOutcome::Fetching => false,
         };
         Self {
             request: event.request,

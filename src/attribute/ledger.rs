@@ -3,32 +3,39 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::changes::{Changes, DoubleCount, EventOutcome, EventRecord, NewDelivery, SaleKey};
+use super::changes::{Changes, DoubleCount, EventOutcome, EventRecord, NewDelivery, NewFetch, SaleKey};
 use super::settle::{absorb, fill, open, remember, settle};
 use super::{Rules, WithoutClick};
 use crate::domain::{
-    Claim, DeliveryState, Event, Found, Identity, Key, Meaning, Reason, Sale, SaleId, SaleState, Scope, Timestamp,
+    Buyer, Claim, DeliveryState, Event, Found, Identity, Key, Meaning, Reason, Sale, SaleId, SaleState, Scope, Timestamp,
 };
 
 /// What a store must load before events can be applied.
 #[derive(Debug, Default)]
 pub struct Wanted {
     /// Identifying keys: the sales that have any of them.
-    pub keys: HashSet<(Scope, Arc<str>, String)>,
+    pub keys: HashSet<Place>,
     /// Providers' customers: their identities, and their sales that are waiting or parked.
     pub customers: HashSet<(Scope, String)>,
     /// Sources and providers' event ids: which of them were applied.
     pub event_ids: HashSet<(Arc<str>, String)>,
+    /// Identifying keys of purchases about which events that are no sales may have said something.
+    pub hints: HashSet<Place>,
 }
+
+/// Where a key lives: scope, kind, value.
+pub type Place = (Scope, Arc<str>, String);
 
 /// The slice of the ledger that a batch touches.
 #[derive(Debug, Default)]
 pub struct Ledger {
     sales: Vec<Sale>,
     loaded: usize,
-    by_key: HashMap<(Scope, Arc<str>, String), usize>,
+    by_key: HashMap<Place, usize>,
     identities: HashMap<(Scope, String), Identity>,
     applied: HashSet<(Arc<str>, String)>,
+    hints: HashMap<Place, Buyer>,
+    changed_hints: HashSet<Place>,
     next_sale: SaleId,
     changed_sales: BTreeSet<usize>,
     changed_identities: HashSet<(Scope, String)>,
@@ -49,8 +56,18 @@ impl Wanted {
             if let Some(customer) = &event.buyer.customer {
                 wanted.customers.insert((event.scope.clone(), customer.clone()));
             }
+            let lacks = !event.buyer.is_complete() || event.buyer.customer.is_none();
             for key in event.keys.iter().filter(|key| key.identifies) {
-                wanted.keys.insert((event.scope.clone(), Arc::clone(&key.kind), key.value.clone()));
+                let place = (event.scope.clone(), Arc::clone(&key.kind), key.value.clone());
+                let asks = match event.meaning {
+                    Meaning::Sale(_) => lacks,
+                    Meaning::Ignored(_) => !event.buyer.is_empty(),
+                    Meaning::Parked(_) | Meaning::Lacking(_) => false,
+                };
+                if asks {
+                    wanted.hints.insert(place.clone());
+                }
+                wanted.keys.insert(place);
             }
         }
         wanted
@@ -64,8 +81,9 @@ impl Ledger {
         sales: Vec<Sale>,
         identities: HashMap<(Scope, String), Identity>,
         applied: HashSet<(Arc<str>, String)>,
+        hints: HashMap<Place, Buyer>,
     ) -> Self {
-        let mut ledger = Self { next_sale, identities, applied, ..Self::default() };
+        let mut ledger = Self { next_sale, identities, applied, hints, ..Self::default() };
         for (index, sale) in sales.iter().enumerate() {
             for key in sale.keys.iter().filter(|key| key.identifies) {
                 ledger.by_key.insert((sale.scope.clone(), Arc::clone(&key.kind), key.value.clone()), index);
@@ -81,9 +99,20 @@ impl Ledger {
         let (outcome, reason, sale) = match &event.meaning {
             _ if self.is_applied(event) => (EventOutcome::Duplicate, Some(event_repeated()), None),
             Meaning::Parked(reason) => (EventOutcome::Parked, Some(reason.clone()), None),
+            Meaning::Lacking(fetch) => {
+                self.changes.fetches.push(NewFetch {
+                    request: event.request,
+                    position: event.position,
+                    source: Arc::clone(&event.source),
+                });
+                (EventOutcome::Fetching, Some(Reason::new("fetching", format!("waits until {} is fetched", fetch.path))), None)
+            }
             Meaning::Ignored(reason) if !event.accepted => (EventOutcome::Ignored, Some(reason.clone()), None),
             Meaning::Ignored(reason) => {
                 let sale = self.complete(event, None, rules, now).map(|(index, _)| self.sales[index].id);
+                if sale.is_none() {
+                    self.hint(event);
+                }
                 (EventOutcome::Ignored, Some(reason.clone()), sale)
             }
             Meaning::Sale(claim) => match self.complete(event, Some(claim), rules, now) {
@@ -112,6 +141,9 @@ impl Ledger {
                 self.changes.changed_sales.push(sale);
             }
         }
+        let hints = &mut self.hints;
+        let changed = self.changed_hints.into_iter();
+        self.changes.hints = changed.filter_map(|key| hints.remove(&key).map(|buyer| (key.0, key.1, key.2, buyer))).collect();
         let identities = &mut self.identities;
         let changed = self.changed_identities.into_iter();
         self.changes.identities =
@@ -124,7 +156,7 @@ impl Ledger {
         let Some(id) = &event.provider_id else { return false };
         let key = (Arc::clone(&event.source), id.clone());
         match event.meaning {
-            Meaning::Parked(_) => self.applied.contains(&key),
+            Meaning::Parked(_) | Meaning::Lacking(_) => self.applied.contains(&key),
             Meaning::Sale(_) | Meaning::Ignored(_) => !self.applied.insert(key),
         }
     }
@@ -155,10 +187,33 @@ impl Ledger {
         let id = self.next_sale;
         self.next_sale += 1;
         let index = self.sales.len();
-        self.sales.push(open(id, event, claim, now));
+        let mut sale = open(id, event, claim, now);
+        for key in event.keys.iter().filter(|key| key.identifies) {
+            if let Some(hint) = self.hints.get(&(event.scope.clone(), Arc::clone(&key.kind), key.value.clone())) {
+                sale.buyer.take(hint);
+            }
+        }
+        self.sales.push(sale);
         self.add_keys(index, event);
         self.settle(index, rules, now);
         id
+    }
+
+    /// Remembers what an event said about a purchase that is not counted yet: an authorisation often knows more than its capture.
+    fn hint(&mut self, event: &Event) {
+        if event.buyer.is_empty() {
+            return;
+        }
+        for key in event.keys.iter().filter(|key| key.identifies) {
+            let place = (event.scope.clone(), Arc::clone(&key.kind), key.value.clone());
+            let known = self.hints.entry(place.clone()).or_default();
+            let mut newer = event.buyer.clone();
+            newer.take(known);
+            if newer != *known {
+                *known = newer;
+                self.changed_hints.insert(place);
+            }
+        }
     }
 
     /// The loaded sales that the event's keys identify, sent ones first, then by age.

@@ -7,8 +7,8 @@ mod changes;
 mod ledger;
 mod settle;
 
-pub use changes::{Changes, DoubleCount, EventOutcome, EventRecord, NewDelivery, SaleKey};
-pub use ledger::{Ledger, Wanted};
+pub use changes::{Changes, DoubleCount, EventOutcome, EventRecord, NewDelivery, NewFetch, SaleKey};
+pub use ledger::{Ledger, Place, Wanted};
 
 use std::sync::Arc;
 use std::time::Duration;

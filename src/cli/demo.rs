@@ -21,6 +21,7 @@ use crate::explain::request as explain;
 
 use crate::pack::{Case, Expected, Registry, Scenario, Source, scenarios};
 use crate::store::Store;
+use crate::verify::Secrets;
 
 /// The story must come to its end within this.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -104,7 +105,7 @@ fn acts(packs: &Registry, sources: &std::collections::HashMap<String, Arc<Source
         let single = scenarios.iter().find(|scenario| is_attributed(scenario));
         if let Some(scenario) = pair.or(single) {
             let source = Arc::clone(source);
-            let steps = scenario.requests.iter().map(|(_, case)| (kind(&source, case), case.clone())).collect();
+            let steps = scenario.steps.iter().map(|step| (kind(&source, &step.case), step.case.clone())).collect();
             acts.push(Act { source, steps });
         }
     }
@@ -114,7 +115,7 @@ fn acts(packs: &Registry, sources: &std::collections::HashMap<String, Arc<Source
 /// Two requests about one sale that has both its customer and its click.
 fn is_pair(scenario: &Scenario) -> bool {
     let is_whole = |sale: &Value| sale.get("clickId").is_some() && sale.get("customerExternalId").is_some();
-    scenario.requests.len() == 2
+    scenario.steps.len() == 2
         && scenario.name.contains("before")
         && matches!(&scenario.expected, Expected::Ledger(sales) if sales.len() == 1 && is_whole(&sales[0]))
 }
@@ -125,9 +126,9 @@ fn is_attributed(scenario: &Scenario) -> bool {
 }
 
 fn kind(source: &Source, case: &Case) -> String {
-    let Ok(source) = source.with_secrets(&case.secrets) else { return String::new() };
+    let Ok(source) = source.with_secrets(Secrets::of(&case.secrets)) else { return String::new() };
     let at = case.at.unwrap_or_default();
-    explain(&source, &case.request(&source.name, at)).events.first().map(|event| event.kind.clone()).unwrap_or_default()
+    explain(&source, &case.request(&source.name, at), None).events.first().map(|event| event.kind.clone()).unwrap_or_default()
 }
 
 fn step(act: &Act, what: &str, status: u16, body: &str, printer: &Printer) -> String {
@@ -137,7 +138,7 @@ fn step(act: &Act, what: &str, status: u16, body: &str, printer: &Printer) -> St
 
 /// The request with a signature that somebody without the secret made up.
 async fn forged(act: &Act, case: &Case, url: &str) -> Result<(u16, String), String> {
-    let stranger = act.source.with_secrets(&[crate::domain::Secret::new(secret(&act.source.name, "stranger"))])?;
+    let stranger = act.source.with_secrets(Secrets::of(&[crate::domain::Secret::new(secret(&act.source.name, "stranger"))]))?;
     deliver(&stranger, case, url).await
 }
 

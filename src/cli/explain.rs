@@ -9,7 +9,7 @@ use super::{Answer, Failure};
 use crate::app::{load, packs};
 use crate::domain::{Clock as _, SystemClock};
 use crate::explain::{Outcome, Verdict, request};
-use crate::pack::{Case, Source};
+use crate::pack::{Case, FETCHED, Fetched, Source};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -34,15 +34,16 @@ pub(super) fn run(arguments: &Arguments, config: &Path, printer: &Printer) -> An
     };
     let bytes = std::fs::read(&file).map_err(|error| Failure::Usage(format!("{}: cannot be read: {error}", file.display())))?;
     let case = Case::parse(&bytes).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+    let fetched = fetched(&file)?;
     let source = match (source_name, &arguments.pack) {
         (Some(name), _) => configured(name, config, &case)?,
-        (None, Some(name)) => of_pack(name, config, &case)?,
+        (None, Some(name)) => of_pack(name, config, &case, fetched.is_some())?,
         (None, None) => return Err(Failure::Usage("name a source or a pack".to_owned())),
     };
     let now = SystemClock.now();
     let mut asked = case.request(&source.name, now);
     asked.url = case.url.clone().or_else(|| source.url.clone());
-    let verdict = request(&source, &asked);
+    let verdict = request(&source, &asked, fetched.as_ref());
     if printer.is_json() {
         printer.json(&verdict)
     } else {
@@ -76,14 +77,28 @@ fn tell(verdict: &Verdict, printer: &Printer) {
     }
 }
 
-fn of_pack(name: &str, config: &Path, case: &Case) -> Result<Source, Failure> {
+/// What would be fetched, from the file of the same stem.
+fn fetched(file: &Path) -> Result<Option<Fetched>, Failure> {
+    let text = file.to_string_lossy();
+    let stem = text.strip_suffix(".http").unwrap_or(&text);
+    // NAME.1.http and NAME.2.http share one NAME.enrich.json.
+    let shared = stem.rsplit_once('.').filter(|(_, step)| step.parse::<u32>().is_ok()).map_or(stem, |(stem, _)| stem);
+    let path = PathBuf::from(format!("{shared}{FETCHED}"));
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let fault = |cause: String| Failure::Usage(format!("{}: {cause}", path.display()));
+    let bytes = std::fs::read(&path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+    Fetched::parse(&bytes).map(Some).map_err(fault)
+}
+
+fn of_pack(name: &str, config: &Path, case: &Case, can_fetch: bool) -> Result<Source, Failure> {
     let packs = packs(config)?;
     let pack =
         packs.get(name).ok_or_else(|| Failure::Usage(format!("{name} is not a pack; `salebridge pack list` names them all")))?;
-    if case.secrets.is_empty() {
-        return Err(Failure::Usage("the file brings no secret (# secret: …), and --pack has none either".to_owned()));
-    }
-    Source::plain(pack, &case.secrets, case.url.clone()).map_err(Failure::Usage)
+    let circumstances = case.circumstances(can_fetch).map_err(Failure::Usage)?;
+    Source::plain(pack, circumstances)
+        .map_err(|cause| Failure::Usage(format!("{cause}; the file brings its own (# secret: …), and --pack has none")))
 }
 
 /// The configured source; the file's own secrets, where it brings some, take the place of the configured ones.
@@ -93,5 +108,10 @@ fn configured(name: &str, config: &Path, case: &Case) -> Result<Source, Failure>
         let known = checked.sources.keys().cloned().collect::<Vec<_>>().join(", ");
         Failure::Usage(format!("{name} is not a configured source; there is {known}"))
     })?;
-    source.with_secrets(&case.secrets).map_err(Failure::Usage)
+    if case.has_secrets() {
+        let circumstances = case.circumstances(false).map_err(Failure::Usage)?;
+        source.with_secrets(circumstances.secrets).map_err(Failure::Usage)
+    } else {
+        Ok(Source::clone(source))
+    }
 }

@@ -11,7 +11,8 @@ use super::{Answer, Failure, runtime};
 use crate::app::packs;
 use crate::domain::{Clock as _, Faults, SystemClock};
 use crate::explain::{PackReport, test_pack};
-use crate::pack::{Folder, Pack, Registry, Source, scenarios};
+use crate::pack::{Credentials, Folder, Pack, Registry, scenarios};
+use crate::verify::Covers;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -38,20 +39,27 @@ pub(super) fn run(command: &Command, config: &Path, printer: &Printer) -> Answer
 }
 
 fn list(packs: &Registry, printer: &Printer) -> Answer {
-    let describe = |pack: &Arc<Pack>| {
-        let cases = scenarios(&pack.folder).0.len();
-        (pack.name().to_owned(), pack.about.title.clone(), cases, pack.scheme.describe())
+    let scheme = |pack: &Pack| {
+        let families = pack.scheme.families().join(", ");
+        if pack.scheme.is_unsigned() { "UNSIGNED".to_owned() } else { families }
     };
+    let cases = |pack: &Pack| scenarios(&pack.folder).0.len();
     if printer.is_json() {
-        let rows: Vec<Value> = packs
-            .iter()
-            .map(describe)
-            .map(|(name, title, cases, scheme)| json!({"name": name, "title": title, "cases": cases, "scheme": scheme}))
-            .collect();
-        printer.json(&rows);
+        let row = |pack: &Arc<Pack>| {
+            json!({
+                "name": pack.name(), "title": pack.about.title, "cases": cases(pack), "scheme": pack.scheme.describe(),
+                "covers": pack.scheme.covers().as_str(), "signed": !pack.scheme.is_unsigned(),
+                "evidence": pack.about.evidence.as_str(), "fetches": pack.api.is_some(), "oracle": pack.about.oracle,
+            })
+        };
+        printer.json(&packs.iter().map(row).collect::<Vec<Value>>());
     } else {
-        let rows = packs.iter().map(describe).map(|(name, title, cases, scheme)| vec![name, title, cases.to_string(), scheme]);
-        printer.table(&["PACK", "PROVIDER", "CASES", "SCHEME"], rows);
+        let rows = packs.iter().map(|pack| {
+            let covers = pack.scheme.covers().as_str().to_owned();
+            let evidence = pack.about.evidence.as_str().to_owned();
+            vec![pack.name().to_owned(), pack.about.title.clone(), cases(pack).to_string(), scheme(pack), covers, evidence]
+        });
+        printer.table(&["PACK", "PROVIDER", "CASES", "SCHEME", "COVERS", "EVIDENCE"], rows);
     }
     Ok(())
 }
@@ -59,32 +67,67 @@ fn list(packs: &Registry, printer: &Printer) -> Answer {
 fn show(packs: &Registry, name: &str, printer: &Printer) -> Answer {
     let pack =
         packs.get(name).ok_or_else(|| Failure::No(format!("{name} is not a pack; `salebridge pack list` names them all")))?;
-    let secret = crate::domain::Secret::new("d2hhdGV2ZXI=");
-    let source = Source::plain(pack, &[secret], None).map_err(Failure::No)?;
-    let (counted, other) = source.mapping.types();
-    let reads = &pack.mapping.reads;
-    let metadata = reads.metadata.clone().unwrap_or_default();
-    let keys = source.mapping.context().metadata_keys.clone();
+    let mapping = pack.plain_mapping(pack.api.is_some())?;
+    let (counted, other) = mapping.types();
+    let metadata = pack.mapping.reads.metadata.clone().unwrap_or_default();
+    let keys = mapping.context().metadata_keys.clone();
+    let named: Vec<String> = pack.scheme.named_secrets().into_iter().collect();
+    let credentials: Vec<&str> = pack.api.iter().flat_map(|api| api.secrets()).collect();
+    let ips: Vec<&str> = pack.scheme.published_ips().collect();
     if printer.is_json() {
         printer.json(&json!({
             "name": pack.name(), "title": pack.about.title, "docs": pack.about.docs, "subscribe": pack.about.subscribe,
-            "scheme": pack.scheme.describe(), "counted": counted, "ignored": other, "metadata": metadata,
+            "evidence": pack.about.evidence.as_str(), "oracle": pack.about.oracle, "scheme": pack.scheme.describe(),
+            "covers": pack.scheme.covers().as_str(), "signed": !pack.scheme.is_unsigned(), "secrets": pack.scheme.uses_unnamed_secrets(),
+            "named_secrets": named, "api_secrets": credentials, "published_ips": ips,
+            "counted": counted, "ignored": other, "metadata": metadata,
             "click_id": keys.click_id, "customer_external_id": keys.customer_external_id,
             "keys": pack.mapping.keys.identifying,
         }));
         return Ok(());
     }
     let words = |list: Vec<&str>| if list.is_empty() { "nothing".to_owned() } else { list.join("\n             ") };
+    let texts = |list: &[String]| words(list.iter().map(String::as_str).collect());
     printer.line(format!("{} ({})  {}", pack.about.title, pack.name(), printer.quiet(&pack.about.docs)));
-    printer.line(format!("verifies     {}", pack.scheme.describe()));
-    printer.line(format!("switch on    {}", words(pack.about.subscribe.iter().map(String::as_str).collect())));
+    printer.line(format!("verifies     {}", texts(&pack.scheme.describe())));
+    printer.line(format!("binds        {}", binds(pack.scheme.covers())));
+    printer.line(format!("secrets      {}", secrets(pack, &named)));
+    if !ips.is_empty() {
+        printer.line(format!("sends from   {}", words(ips)));
+    }
+    if let Some(api) = &pack.api {
+        let need = if api.credentials == Credentials::Required { "needs" } else { "can use" };
+        printer.line(format!("fetches      from the provider's API; {need} named_secrets {}", credentials.join(", ")));
+    }
+    let oracle = pack.about.oracle.as_ref().map(|oracle| format!("; checked against {oracle}")).unwrap_or_default();
+    printer.line(format!("evidence     {}{oracle}", pack.about.evidence.as_str()));
+    printer.line(format!("switch on    {}", texts(&pack.about.subscribe)));
     printer.line(format!("counts       {}", words(counted.into_iter().collect())));
     printer.line(format!("not counted  {}", words(other.into_iter().collect())));
-    printer.line(format!("metadata     {}", words(metadata.iter().map(String::as_str).collect())));
+    printer.line(format!("metadata     {}", texts(&metadata)));
     printer.line(format!("  click      {}", keys.click_id.join(", ")));
     printer.line(format!("  customer   {}", keys.customer_external_id.join(", ")));
     printer.line(format!("known by     {}", pack.mapping.keys.identifying.join(", ")));
     Ok(())
+}
+
+/// What a signature binds, in words.
+fn binds(covers: Covers) -> &'static str {
+    match covers {
+        Covers::Body => "the whole body",
+        Covers::Fields => {
+            "only the fields that it names; the rest of the body could be changed by whoever has seen a genuine request"
+        }
+        Covers::Nothing => "nothing of the body: whoever learns the secret can make up a sale",
+    }
+}
+
+/// What a source of this pack must bring.
+fn secrets(pack: &Pack, named: &[String]) -> String {
+    let unnamed = pack.scheme.uses_unnamed_secrets().then(|| "secrets".to_owned());
+    let named = named.iter().map(|name| format!("named_secrets.{name}"));
+    let all: Vec<String> = unnamed.into_iter().chain(named).collect();
+    if all.is_empty() { "none: path_token or allow_ips instead".to_owned() } else { all.join(", ") }
 }
 
 fn test(dir: Option<&Path>, printer: &Printer) -> Answer {

@@ -9,7 +9,7 @@ use super::print::Printer;
 use super::{Answer, Failure, runtime};
 use crate::app::{Checked, load};
 use crate::domain::{Clock as _, SystemClock};
-use crate::forward::post;
+use crate::outbound::post;
 use crate::pack::{Case, Source};
 
 #[derive(Debug, Args)]
@@ -51,8 +51,9 @@ pub(super) async fn deliver(source: &Source, case: &Case, url: &str) -> Result<(
     let mut request = case.request(&source.name, now);
     request.received_at = now;
     request.url.clone_from(&source.url);
-    source.pack.scheme.sign(&source.keys, &mut request).map_err(|refusal| refusal.to_string())?;
-    post(url, &request.headers, request.body).await
+    source.pack.scheme.sign(&source.keys, &mut request).map_err(|error| error.to_string())?;
+    let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
+    post(&format!("{url}{query}"), &request.headers, request.body).await
 }
 
 /// Where the bridge of this configuration is reached from this machine.

@@ -45,7 +45,7 @@ pub struct Key {
 }
 
 /// A value with the place where it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
     /// The value.
     pub value: String,
@@ -54,7 +54,8 @@ pub struct Found {
 }
 
 /// The place a value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// A path inside a stored request.
     Request {
@@ -71,7 +72,7 @@ pub enum Origin {
 }
 
 /// Who bought, as far as an event or a sale knows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Buyer {
     /// The provider's id of its customer.
     pub customer: Option<String>,
@@ -103,6 +104,28 @@ pub enum Meaning {
     Ignored(Reason),
     /// Genuine, but it cannot be mapped; kept until somebody mends it.
     Parked(Reason),
+    /// Genuine, but it only refers to what has to be fetched first.
+    Lacking(Fetch),
+}
+
+/// Something that has to be fetched before an event can be mapped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetch {
+    /// Which of the pack's steps it is, from 0.
+    pub step: u16,
+    /// The path and query that are asked for.
+    pub path: String,
+}
+
+/// What came of a fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The event's place in its request, from 0.
+    pub position: u16,
+    /// Which of the pack's steps it is, from 0.
+    pub step: u16,
+    /// The JSON that was answered, or why there is none and will be none.
+    pub result: Result<String, String>,
 }
 
 /// An event's claim that money arrived.
@@ -178,6 +201,11 @@ impl Event {
 }
 
 impl Buyer {
+    /// True where nothing at all is known that a sale could use.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// True where both are known that an upstream credits: the team's customer and the click.
     pub fn is_complete(&self) -> bool {
         self.customer_external_id.is_some() && self.click_id.is_some()

@@ -14,7 +14,7 @@ mod secret;
 
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp, from_millis};
 pub use delivery::{AttemptOutcome, DeliveryState};
-pub use event::{Buyer, Claim, Event, Found, Key, Meaning, Mode, Origin, Reason, Scope};
+pub use event::{Answer, Buyer, Claim, Event, Fetch, Found, Key, Meaning, Mode, Origin, Reason, Scope};
 pub use fault::{Fault, Faults};
 pub use money::{AmountError, Currency, Money, decimal_to_minor};
 pub use request::{Headers, Request};

@@ -1,6 +1,10 @@
 //! One HTTP request as it came.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
+
 use super::clock::Timestamp;
+use super::secret::Secret;
 
 /// Header names (lower case) and values in the order of arrival.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,10 +19,26 @@ pub struct Request {
     pub headers: Headers,
     /// The exact bytes of the body.
     pub body: Vec<u8>,
+    /// The query of the URL that was called, without its question mark.
+    pub query: Option<String>,
     /// The URL that the provider was given, where it signs one.
     pub url: Option<String>,
+    /// The token at the end of the path, as it was given. Judged at the door and never stored.
+    pub path_token: Option<Secret>,
+    /// Whose connection it was. Judged at the door and never stored.
+    pub peer: Option<IpAddr>,
     /// When the bridge had read it; signatures and timestamps are judged as of this instant.
     pub received_at: Timestamp,
+}
+
+impl Request {
+    /// The only value of this name in the query, decoded; `None` where there is none, or several that differ.
+    pub fn query_value(&self, name: &str) -> Option<Cow<'_, str>> {
+        let pairs = form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes());
+        let mut values = pairs.filter(|(known, _)| known == name).map(|(_, value)| value);
+        let first = values.next()?;
+        values.all(|value| value == first).then_some(first)
+    }
 }
 
 impl Headers {

@@ -7,9 +7,10 @@ pub use trial::{CaseReport, PackReport, test_pack};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::domain::{Event, Found, Meaning, Request, SaleEvent, invoice_id_of};
+use crate::domain::{Answer, Event, Found, Meaning, Reason, Request, SaleEvent, invoice_id_of};
 use crate::map::RequestView;
-use crate::pack::Source;
+use crate::pack::{Fetched, Source};
+use crate::verify::{Chain, Refusal};
 
 /// What becomes of an event or a request; the strongest is last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -65,9 +66,9 @@ pub struct EventVerdict {
     pub customer: Option<String>,
 }
 
-/// Verifies and maps a request as this source would.
-pub fn request(source: &Source, request: &Request) -> Verdict {
-    if let Err(refusal) = source.pack.scheme.judge(&source.keys, request) {
+/// Verifies and maps a request as this source would. `fetched` is what certificates and fetches would be answered.
+pub fn request(source: &Source, request: &Request, fetched: Option<&Fetched>) -> Verdict {
+    if let Err(refusal) = judge(source, request, fetched) {
         return Verdict {
             outcome: Outcome::Refused,
             code: Some(refusal.code().to_owned()),
@@ -75,9 +76,40 @@ pub fn request(source: &Source, request: &Request) -> Verdict {
             events: Vec::new(),
         };
     }
-    let events: Vec<EventVerdict> = source.mapping.map(RequestView { id: 0, request }).iter().map(event).collect();
+    let events: Vec<EventVerdict> = events(source, request, fetched).iter().map(event).collect();
     let strongest = events.iter().max_by_key(|event| event.outcome).expect("a mapping always gives an event");
     Verdict { outcome: strongest.outcome, code: strongest.code.clone(), reason: strongest.reason.clone(), events }
+}
+
+/// The certificate by which a request is to be judged, where its scheme needs one.
+fn certificate(source: &Source, request: &Request, fetched: Option<&Fetched>) -> Result<Option<Chain>, Refusal> {
+    let Some(url) = source.pack.scheme.certificate_url(&source.keys, request)? else { return Ok(None) };
+    let missing = || Refusal::CertificateUnavailable { why: format!("nothing is fetched here; it would be {url}") };
+    let pem = fetched.and_then(|fetched| fetched.text(&url)).ok_or_else(missing)?;
+    Ok(Some(Chain::from_pem(pem.as_bytes())))
+}
+
+fn judge(source: &Source, request: &Request, fetched: Option<&Fetched>) -> Result<(), Refusal> {
+    let certificate = certificate(source, request, fetched)?;
+    source.pack.scheme.judge(&source.keys, request, certificate.as_ref())
+}
+
+/// The events of a request after all that is fetched for them.
+fn events(source: &Source, request: &Request, fetched: Option<&Fetched>) -> Vec<Event> {
+    let mut answers: Vec<Answer> = Vec::new();
+    loop {
+        let events = source.mapping.map(RequestView { id: 0, request, answers: &answers });
+        let before = answers.len();
+        for event in &events {
+            if let (Meaning::Lacking(fetch), Some(fetched)) = (&event.meaning, fetched) {
+                let result = fetched.answer(&fetch.path);
+                answers.push(Answer { position: event.position, step: fetch.step, result });
+            }
+        }
+        if answers.len() == before {
+            return events;
+        }
+    }
 }
 
 fn event(event: &Event) -> EventVerdict {
@@ -96,13 +128,17 @@ fn event(event: &Event) -> EventVerdict {
             };
             (Outcome::Sale, None, Some(sale.to_json()))
         }
-        Meaning::Ignored(reason) => (Outcome::Ignored, Some(reason), None),
-        Meaning::Parked(reason) => (Outcome::Parked, Some(reason), None),
+        Meaning::Ignored(reason) => (Outcome::Ignored, Some(reason.clone()), None),
+        Meaning::Parked(reason) => (Outcome::Parked, Some(reason.clone()), None),
+        Meaning::Lacking(fetch) => {
+            let why = format!("it waits until {} is fetched, which explain does not do", fetch.path);
+            (Outcome::Parked, Some(Reason::new("fetching", why)), None)
+        }
     };
     EventVerdict {
         outcome,
         kind: event.kind.clone(),
-        code: reason.map(|reason| reason.code.to_string()),
+        code: reason.as_ref().map(|reason| reason.code.to_string()),
         reason: reason.map(|reason| reason.text.to_string()),
         sale,
         keys: event.keys.iter().map(|key| format!("{}:{}", key.kind, key.value)).collect(),

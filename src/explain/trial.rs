@@ -4,15 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Outcome, Verdict};
 use crate::attribute::Rules;
-use crate::domain::Timestamp;
-use crate::pack::{Expected, Pack, Scenario, Source, scenarios};
+use crate::domain::{FixedClock, Timestamp};
+use crate::enrich::{Enricher, Failure, Fetcher};
+use crate::pack::{Expected, Fetched, Pack, Scenario, Source, Step, scenarios};
 use crate::pipeline::Pipeline;
 use crate::store::{Access, Sqlite, Store as _};
+use crate::verify::Refusal;
 
 /// How the cases of a pack went.
 #[derive(Debug, Clone, Serialize)]
@@ -67,9 +70,10 @@ async fn run(pack: &Arc<Pack>, scenario: &Scenario, now: Timestamp) -> Result<()
     if let Expected::Ledger(wanted) = &scenario.expected {
         return same_sales(&ledger(pack, scenario, now).await?, wanted);
     }
-    let (_, case) = &scenario.requests[0];
-    let source = Source::plain(pack, &case.secrets, case.url.clone())?;
-    let verdict = super::request(&source, &case.request(pack.name(), now));
+    let Step { case, fetched, .. } = &scenario.steps[0];
+    let fetched = fetched.as_ref();
+    let source = Source::plain(pack, case.circumstances(fetched.is_some())?)?;
+    let verdict = super::request(&source, &case.request(pack.name(), now), fetched);
     match &scenario.expected {
         Expected::Sales(wanted) => {
             let sales: Vec<_> = verdict.events.iter().filter_map(|event| event.sale.clone()).collect();
@@ -90,17 +94,27 @@ async fn ledger(pack: &Arc<Pack>, scenario: &Scenario, now: Timestamp) -> Result
     let store = Arc::new(store);
     let rules = Rules { waiting_room: Duration::from_secs(60), upstreams: Vec::new() };
     let mut last = now;
-    for (file, case) in &scenario.requests {
-        let source = Arc::new(Source::plain(pack, &case.secrets, case.url.clone())?);
+    for Step { file, case, fetched } in &scenario.steps {
+        let fetched = fetched.as_ref();
+        let source = Arc::new(Source::plain(pack, case.circumstances(fetched.is_some())?)?);
         let sources = HashMap::from([(pack.name().to_owned(), Arc::clone(&source))]);
         let pipeline = Pipeline::new(Arc::clone(&store) as _, Arc::new(sources), rules.clone());
         last = case.at.unwrap_or(now);
         pipeline.step(last).await.map_err(|error| words(&error))?;
         let request = case.request(pack.name(), now);
         let fingerprint = source.fingerprint(&request);
-        let verified = pack.scheme.verify(&source.keys, request).map_err(|refusal| format!("{file} was refused: {refusal}"))?;
-        store.append(verified, Some(fingerprint)).await.map_err(|error| words(&error))?;
+        let refused = |refusal: Refusal| format!("{file} was refused: {refusal}");
+        let certificate = super::certificate(&source, &request, fetched).map_err(refused)?;
+        let verified = pack.scheme.verify(&source.keys, request, certificate.as_ref()).map_err(refused)?;
+        store.append(verified, fingerprint).await.map_err(|error| words(&error))?;
         pipeline.step(last).await.map_err(|error| words(&error))?;
+        if let Some(fetched) = fetched {
+            let fetcher = Arc::new(FromFile(fetched.clone()));
+            let enricher = Enricher::new(Arc::clone(&source), Arc::clone(&store) as _, fetcher, Box::new(|| 0));
+            let clock = FixedClock::new(last);
+            while enricher.step(&clock).await.map_err(|error| words(&error))?.tried > 0 {}
+            pipeline.step(last).await.map_err(|error| words(&error))?;
+        }
     }
     let pipeline = Pipeline::new(Arc::clone(&store) as _, Arc::default(), rules.clone());
     pipeline.step(last + rules.waiting_room).await.map_err(|error| words(&error))?;
@@ -108,6 +122,16 @@ async fn ledger(pack: &Arc<Pack>, scenario: &Scenario, now: Timestamp) -> Result
     sales.retain(|sale| sale.merged_into.is_none());
     sales.reverse();
     Ok(sales.into_iter().map(|sale| sale.event).collect())
+}
+
+/// What a case says would be fetched.
+struct FromFile(Fetched);
+
+#[async_trait]
+impl Fetcher for FromFile {
+    async fn fetch(&self, path: &str, _: Timestamp) -> Result<String, Failure> {
+        self.0.answer(path).map_err(Failure::Never)
+    }
 }
 
 fn same_sales(sales: &[Map<String, Value>], wanted: &[Value]) -> Result<(), String> {

@@ -4,19 +4,7 @@ use serde_json::Value;
 
 use super::template::{BodyKind, Rule, Template};
 use crate::domain::AttemptOutcome;
-
-/// An upstream's answer, as far as it matters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The `Content-Type`, where there is one.
-    pub content_type: Option<String>,
-    /// The `Retry-After`, where there is one.
-    pub retry_after: Option<String>,
-    /// The start of the body.
-    pub body: String,
-}
+use crate::outbound::Answer;
 
 /// What an answer comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,8 @@
-//! Sends sale events to upstreams until they are accepted. The only module that calls out.
+//! Sends sale events to upstreams until they are accepted.
 //!
 //! A template says how an upstream is spoken to and how its answers are judged; an [`Upstream`] is one configured use of it;
 //! a [`Sender`] works through its queue.
 
-mod client;
 mod judge;
 mod limiter;
 mod render;
@@ -12,10 +11,9 @@ mod sender;
 mod template;
 mod upstream;
 
-pub use client::post;
-pub use judge::{Answer, Judgement};
+pub use judge::Judgement;
 pub use limiter::Limiter;
-pub use schedule::{Next, Schedule, retry_after};
+pub use schedule::{Next, Schedule};
 pub use sender::Sender;
 pub use template::{Template, Templates};
 pub use upstream::{AmountUnit, TimestampPolicy, Upstream, UpstreamConfig};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{AttemptOutcome, DeliveryState, Timestamp};
+use crate::outbound::{self, jittered};
 
 /// A shorter `Retry-After` says nothing.
 const SHORTEST_ASKED: Duration = Duration::from_secs(1);
@@ -76,7 +77,7 @@ impl Schedule {
             AttemptOutcome::Paused => Next { state: DeliveryState::Due, due_at: now, counts: false },
             AttemptOutcome::RetryLimited if attempts >= self.limited_attempts => done(DeliveryState::Dead),
             AttemptOutcome::RetryLimited => {
-                after(self.jittered(self.limited_first_delay, attempts, random).max(asked.unwrap_or_default()))
+                after(jittered(self.limited_first_delay, self.longest_delay, attempts, random).max(asked.unwrap_or_default()))
             }
             AttemptOutcome::Retry if now.duration_since(tried_since).unsigned_abs() >= self.give_up_after => {
                 done(DeliveryState::Dead)
@@ -87,43 +88,18 @@ impl Schedule {
 
     /// What an upstream asked to wait, believed up to the cap.
     pub fn asked(&self, retry_after: Option<&str>, now: Timestamp) -> Option<Duration> {
-        Some(self::retry_after(retry_after?, now)?.min(self.retry_after_cap))
+        Some(outbound::retry_after(retry_after?, now)?.min(self.retry_after_cap))
     }
 
     /// What the upstream asks for is done, but an upstream that always asks for nothing is not hammered.
     fn delay(&self, attempts: u32, asked: Option<Duration>, random: u64) -> Duration {
-        let jittered = self.jittered(self.first_delay, attempts, random);
+        let jittered = jittered(self.first_delay, self.longest_delay, attempts, random);
         match asked {
             Some(asked) if asked >= SHORTEST_ASKED && attempts <= TRUSTED_ATTEMPTS => asked,
             Some(asked) => asked.max(jittered),
             None => jittered,
         }
     }
-
-    /// Anything between one second and the bound, which doubles with each attempt: a crowd that failed together does not come
-    /// back together.
-    fn jittered(&self, first: Duration, attempts: u32, random: u64) -> Duration {
-        let doubled = first.saturating_mul(1_u32.checked_shl(attempts.saturating_sub(1).min(20)).unwrap_or(u32::MAX));
-        let bound = u64::try_from(doubled.min(self.longest_delay).as_millis()).unwrap_or(u64::MAX);
-        Duration::from_millis((random % bound.max(1)).max(1_000))
-    }
-}
-
-/// Reads `Retry-After` (RFC 9110, section 10.2.3) in seconds or as a date, and in the forms that vendors send against it:
-/// seconds or milliseconds since 1970.
-pub fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
-    let text = text.trim();
-    if let Ok(number) = text.parse::<i64>() {
-        return match number {
-            ..0 => None,
-            0..1_000_000_000 => Some(Duration::from_secs(number.unsigned_abs())),
-            1_000_000_000..1_000_000_000_000 => Timestamp::from_second(number).ok().map(until),
-            1_000_000_000_000.. => Timestamp::from_millisecond(number).ok().map(until),
-        };
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Timestamp::try_from(date).ok().map(until)
 }
 
 #[cfg(test)]
@@ -132,19 +108,6 @@ mod tests {
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a timestamp")
-    }
-
-    #[test]
-    fn every_form_of_retry_after_is_understood() {
-        let now = at("2026-11-22T05:11:00Z");
-        let secs = |text| retry_after(text, now).map(|delay| delay.as_secs());
-        assert_eq!(secs("120"), Some(120));
-        assert_eq!(secs(" 0 "), Some(0));
-        assert_eq!(secs("Sun, 22 Nov 2026 05:12:00 GMT"), Some(60));
-        assert_eq!(secs("1795324290"), Some(30));
-        assert_eq!(secs("1795324290000"), Some(30));
-        assert_eq!(secs("Sun, 22 Nov 2026 05:00:00 GMT"), Some(0));
-        assert_eq!((secs("-5"), secs("soon"), secs("")), (None, None, None));
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::client::Client;
 use super::limiter::Limiter;
 use super::schedule::Schedule;
 use super::upstream::Upstream;
 use crate::domain::{AttemptOutcome, Clock, DeliveryState, Timestamp};
+use crate::outbound::{Answer, Client};
 use crate::store::{Attempt, Claimed, Error, Store};
 
 /// So much of an answer is kept.
@@ -43,7 +43,7 @@ struct Tried {
     claimed: Claimed,
     started_at: Timestamp,
     request: String,
-    result: Result<super::judge::Answer, Failed>,
+    result: Result<Answer, Failed>,
 }
 
 enum Failed {
@@ -64,7 +64,8 @@ impl Sender {
         clock: Arc<dyn Clock>,
         random: Box<dyn FnMut() -> u64 + Send>,
     ) -> Result<Self, String> {
-        let client = Client::new(&upstream).map_err(|cause| format!("{}: no client can be made: {cause}", upstream.name))?;
+        let client =
+            Client::new(upstream.limits()).map_err(|cause| format!("{}: no client can be made: {cause}", upstream.name))?;
         let limiter = Limiter::new(upstream.requests_per_minute, clock.now());
         let in_flight = JoinSet::new();
         Ok(Self {
@@ -253,7 +254,7 @@ async fn attempt(upstream: Arc<Upstream>, client: Client, claimed: Claimed, star
     match upstream.render(&claimed.sale.to_event(), started_at) {
         Ok(body) => {
             let request = format!("POST {}\n\n{body}", upstream.url);
-            let result = client.send(&upstream, body).await.map_err(Failed::Unanswered);
+            let result = client.ask(upstream.request(body)).await.map_err(Failed::Unanswered);
             Tried { claimed, started_at, request, result }
         }
         Err(error) => Tried { claimed, started_at, request: String::new(), result: Err(Failed::Unrenderable(error.to_string())) },

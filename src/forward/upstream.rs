@@ -2,14 +2,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::client::is_private;
-use super::template::{Template, Templates};
+use super::template::{Auth, Method, Template, Templates};
 use crate::attribute::WithoutClick;
 use crate::domain::{Faults, Secret};
+use crate::outbound::{Limits, Request, is_private};
+
+/// So much of an answer is read; no API says more about one sale.
+const ANSWER_LIMIT_BYTES: usize = 64 * 1024;
 
 /// One `[[upstreams]]` of the configuration, its secrets already read from their places.
 #[derive(Debug, Clone, Deserialize)]
@@ -89,6 +93,27 @@ pub struct Upstream {
 }
 
 impl Upstream {
+    /// The limits of the client that speaks to it.
+    pub(super) fn limits(&self) -> Limits {
+        let limits = &self.template.limits;
+        Limits {
+            connect_timeout: Duration::from_secs(limits.connect_timeout_secs),
+            timeout: Duration::from_secs(limits.timeout_secs),
+            idle_connections: limits.max_in_flight,
+            answer_limit_bytes: ANSWER_LIMIT_BYTES,
+            allow_private: self.allow_private,
+        }
+    }
+
+    /// A request with this body.
+    pub(super) fn request(&self, body: String) -> Request {
+        let Method::Post = self.template.request.method;
+        let Auth::Bearer = self.template.request.auth;
+        let token = Secret::new(format!("Bearer {}", self.token.expose()));
+        let headers = vec![("Authorization".to_owned(), token), ("Accept".to_owned(), Secret::new("application/json"))];
+        Request { url: self.url.clone(), body: Some(("application/json", body)), headers }
+    }
+
     /// Checks an upstream; `file` and `key` name it in faults.
     ///
     /// # Errors

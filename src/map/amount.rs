@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::path::{Document, Place};
+use super::place::{Document, Place};
 use super::read::AmountKind;
 use super::spec::Unit;
 use crate::domain::{AmountError, Currency, Money, Reason, decimal_to_minor};
@@ -10,8 +10,7 @@ use crate::domain::{AmountError, Currency, Money, Reason, decimal_to_minor};
 /// Compiled places of an amount, its currency and its parts.
 #[derive(Debug, Clone)]
 pub(super) struct Amount {
-    pub(super) paths: Vec<Place>,
-    pub(super) unit: Unit,
+    pub(super) paths: Vec<(Place, Unit)>,
     pub(super) currency: Vec<Place>,
     pub(super) tax: Vec<Place>,
     pub(super) shipping: Vec<Place>,
@@ -34,15 +33,16 @@ impl Amount {
         exponents: &HashMap<Currency, u8>,
     ) -> Result<Money, NoMoney> {
         let senseless = |code: &'static str, text: String| NoMoney::Senseless(Reason::new(code, text));
+        let found = self.paths.iter().find_map(|(place, unit)| Some((place.read(document)?.trim().to_owned(), *unit)));
+        let (text, unit) = found
+            .ok_or_else(|| senseless("amount_missing", "the event holds no amount where the pack looks for it".to_owned()))?;
         let code = first(&self.currency, document)
             .ok_or_else(|| senseless("currency_missing", "the event names no currency".to_owned()))?;
         let currency = Currency::from_code(&code)
             .ok_or_else(|| senseless("unknown_currency", "the event's currency is not in ISO 4217".to_owned()))?;
-        let text = first(&self.paths, document)
-            .ok_or_else(|| senseless("amount_missing", "the event holds no amount where the pack looks for it".to_owned()))?;
         let exponent = exponents.get(&currency).copied().unwrap_or(currency.exponent());
         let read =
-            |text: &str| self.minor(text, exponent, currency).map_err(|error| senseless(code_of(error), error.to_string()));
+            |text: &str| minor(text, unit, exponent, currency).map_err(|error| senseless(code_of(error), error.to_string()));
 
         let mut minor = read(&text)?;
         if minor < 0 {
@@ -76,12 +76,20 @@ impl Amount {
         }
     }
 
-    /// Minor units by ISO 4217, from text in the provider's unit with `exponent` decimals.
-    fn minor(&self, text: &str, exponent: u8, currency: Currency) -> Result<i64, AmountError> {
-        match self.unit {
-            Unit::Major => decimal_to_minor(text, currency.exponent()),
-            Unit::Minor => rescale(decimal_to_minor(text, 0)?, exponent, currency.exponent()),
-        }
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.paths.iter().map(|(place, _)| place).chain(&self.currency).chain(&self.tax).chain(&self.shipping)
+    }
+
+    pub(super) fn needs_source_currency(&self) -> bool {
+        self.currency.iter().any(Place::needs_source_currency)
+    }
+}
+
+/// Minor units by ISO 4217, from text in the provider's unit with `exponent` decimals.
+fn minor(text: &str, unit: Unit, exponent: u8, currency: Currency) -> Result<i64, AmountError> {
+    match unit {
+        Unit::Major => decimal_to_minor(text, currency.exponent()),
+        Unit::Minor => rescale(decimal_to_minor(text, 0)?, exponent, currency.exponent()),
     }
 }
 

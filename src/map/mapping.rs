@@ -1,17 +1,26 @@
 //! A pack's rules, compiled for one source, and the step from a request to its events.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use jiff::tz::Offset;
+use serde_json::Value;
+
 use super::amount::NoMoney;
-use super::path::{Document, Place, decode};
+use super::enrich::{Enrich, Enriched, STEP_LIMIT, enrich, is_usable, without_answers};
+use super::place::{Document, Leaf, Place};
 use super::read::{AmountKind, MetadataKeys, compile_all};
 use super::rule::{Choice, Compiled, SaleRule, Verdict};
 use super::spec::{Spec, TimeForm};
-use crate::domain::{Claim, Currency, Event, Faults, Meaning, Mode, Reason, Request, RequestId, Scope, Timestamp};
+use super::time;
+use crate::domain::{Answer, Claim, Currency, Event, Faults, Meaning, Mode, Reason, Request, RequestId, Scope, Timestamp};
+use crate::envelope::{Envelope, Path, Shape};
 
 /// No event happens so long after its receipt, whatever the clocks say.
 const AHEAD_LIMIT_SECS: i64 = 24 * 60 * 60;
+/// More events in one request are no webhook.
+const EVENT_LIMIT: usize = 1_000;
 
 /// What a source adds to its pack's rules.
 #[derive(Debug, Clone)]
@@ -30,18 +39,42 @@ pub struct Context {
     pub customer_from_reference: bool,
     /// What part of a payment is the amount.
     pub amount: AmountKind,
+    /// The currency of providers that do not say theirs.
+    pub currency: Option<Arc<str>>,
+    /// True where the source has what is needed to ask the provider's API.
+    pub can_fetch: bool,
+}
+
+/// What a scheme binds, as far as rules must know.
+pub trait Trust {
+    /// True where the header's value cannot be changed unseen.
+    fn binds_header(&self, name: &str) -> bool;
+    /// True where the value of the query cannot be changed unseen.
+    fn binds_query(&self, name: &str) -> bool;
+    /// True where what stands at this path of an event cannot be changed unseen.
+    fn binds_path(&self, path: &str) -> bool;
+    /// The path to the items that are signed one by one; `None` where the request is signed as a whole.
+    fn binds_each(&self) -> Option<&str>;
+    /// True where only some fields of the body are bound.
+    fn binds_fields_only(&self) -> bool;
 }
 
 /// Compiled rules.
 #[derive(Debug, Clone)]
 pub struct Mapping {
     context: Context,
-    kind: Place,
+    envelope: Envelope,
+    shape: Shape,
+    foreach: Option<Path>,
+    kind: Vec<Place>,
+    drop_prefix: Option<String>,
     id: Option<Place>,
     at: Vec<Place>,
     at_form: TimeForm,
+    zone: Offset,
     mode: Option<(Vec<Place>, Vec<String>)>,
     exponents: HashMap<Currency, u8>,
+    enrich: Vec<Enrich>,
     rules: Vec<Compiled>,
 }
 
@@ -52,31 +85,47 @@ pub struct RequestView<'a> {
     pub id: RequestId,
     /// The request.
     pub request: &'a Request,
+    /// What was fetched for its events.
+    pub answers: &'a [Answer],
 }
 
 impl Mapping {
-    /// Compiles a pack's tables for a source. `signed_headers` are the headers whose values the signature covers.
+    /// Compiles a pack's tables for a source.
     ///
     /// # Errors
     /// Every fault that was found, with `file` and key.
-    pub fn compile(spec: &Spec, context: Context, signed_headers: &[&str], file: &str) -> Result<Self, Faults> {
+    pub fn compile(spec: &Spec, context: Context, trust: &dyn Trust, envelope: &Envelope, file: &str) -> Result<Self, Faults> {
         let mut faults = Faults::default();
         let mut place = |key: &str, text: &str| Place::new(text).map_err(|cause| faults.add(file, key, cause)).ok();
-        let kind = place("event.type", &spec.event.kind);
+        let kind: Vec<Place> = spec.event.kind.iter().filter_map(|text| place("event.type", text)).collect();
         let id = spec.event.id.as_ref().and_then(|text| place("event.id", text));
         let mode = spec.event.mode.as_ref().map(|mode| {
             let places = mode.paths.iter().filter_map(|text| place("event.mode.paths", text)).collect();
             (places, mode.test.clone())
         });
-        if let Some(header) = id.as_ref().and_then(Place::header)
-            && !signed_headers.iter().any(|signed| signed.eq_ignore_ascii_case(header))
+        for leaf in id.iter().flat_map(Place::leaves) {
+            if let Some(name) = unbound(leaf, trust) {
+                faults.add(file, "event.id", format!("{name} is not signed, so anyone could change it"));
+            }
+        }
+        let foreach = spec
+            .event
+            .foreach
+            .as_ref()
+            .and_then(|text| Path::parse(text).map_err(|cause| faults.add(file, "event.foreach", cause)).ok());
+        if foreach.as_ref().map(|path| &**path.text()) != trust.binds_each()
+            && (trust.binds_fields_only() || trust.binds_each().is_some())
         {
-            faults.add(file, "event.id", format!("the header {header} is not signed, so anyone could change it"));
+            faults.add(file, "event.foreach", "must be the same as verify.each, or items that nobody signed would be counted");
         }
         if spec.keys.identifying.is_empty() {
             faults.add(file, "keys.identifying", "name at least one kind of id that identifies a sale");
         }
         let at = compile_all("event.at.paths", &spec.event.at.paths, &mut |key, cause| faults.add(file, key, cause));
+        let zone = spec.event.at.zone.as_deref().map_or(Some(Offset::UTC), time::zone).unwrap_or_else(|| {
+            faults.add(file, "event.at.zone", "is not an offset such as +05:30");
+            Offset::UTC
+        });
         let choice = Choice {
             source: &context.source,
             metadata_keys: &context.metadata_keys,
@@ -85,14 +134,19 @@ impl Mapping {
         };
         let mut rules = Vec::new();
         for (index, rule) in spec.events.iter().enumerate() {
-            let mut fault = |key: &str, cause: String| {
-                let dot = if key.is_empty() { "" } else { "." };
-                faults.add(file, format!("events[{index}]{dot}{key}"), cause);
-            };
+            let mut fault = within(&mut faults, file, format!("events[{index}]"));
             rules.extend(Compiled::new(rule, &spec.reads, &spec.keys, choice, &mut fault));
         }
         if !rules.iter().any(|rule| matches!(rule.verdict, Verdict::Sale(_))) {
             faults.add(file, "events", "no rule counts a sale");
+        }
+        let mut steps = Vec::new();
+        for (index, step) in spec.enrich.iter().enumerate() {
+            let mut fault = within(&mut faults, file, format!("enrich[{index}]"));
+            steps.extend(Enrich::new(step, &mut fault));
+        }
+        if steps.len() > STEP_LIMIT {
+            faults.add(file, "enrich", format!("more than {STEP_LIMIT} fetches for one event"));
         }
         let mut exponents = HashMap::new();
         for (code, exponent) in &spec.money.exponents {
@@ -101,10 +155,27 @@ impl Mapping {
                 None => faults.add(file, format!("money.exponents.{code}"), "is not a currency of ISO 4217"),
             }
         }
-        match kind {
-            Some(kind) => faults.or(Self { context, kind, id, at, at_form: spec.event.at.form, mode, exponents, rules }),
-            None => Err(faults),
+        if kind.is_empty() {
+            faults.add(file, "event.type", "names no place");
         }
+        let mut mapping = Self {
+            context,
+            envelope: envelope.clone(),
+            shape: Shape::whole(),
+            foreach,
+            kind,
+            drop_prefix: spec.event.drop_prefix.clone(),
+            id,
+            at,
+            at_form: spec.event.at.form,
+            zone,
+            mode,
+            exponents,
+            enrich: steps,
+            rules,
+        };
+        mapping.shape = mapping.wanted();
+        faults.or(mapping)
     }
 
     /// The source it was compiled for.
@@ -114,18 +185,37 @@ impl Mapping {
 
     /// The headers whose values the rules read.
     pub fn headers_read(&self) -> BTreeSet<String> {
-        let places = [Some(&self.kind), self.id.as_ref()];
-        let mode = self.mode.iter().flat_map(|(places, _)| places);
-        let rules = self.rules.iter().flat_map(Compiled::places);
-        places
-            .into_iter()
-            .flatten()
-            .chain(mode)
-            .chain(&self.at)
-            .chain(rules)
-            .filter_map(Place::header)
-            .map(str::to_owned)
-            .collect()
+        self.leaves().filter_map(|leaf| if let Leaf::Header(name) = leaf { Some(name.to_owned()) } else { None }).collect()
+    }
+
+    /// The values of the query that the rules read.
+    pub fn queries_read(&self) -> BTreeSet<String> {
+        self.leaves().filter_map(|leaf| if let Leaf::Query(name) = leaf { Some(name.to_owned()) } else { None }).collect()
+    }
+
+    /// True where some sale's currency is what the source says.
+    pub fn needs_currency(&self) -> bool {
+        self.rules.iter().any(|rule| matches!(&rule.verdict, Verdict::Sale(sale) if sale.amount.needs_source_currency()))
+    }
+
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        let own = self.kind.iter().chain(&self.id).chain(&self.at).chain(self.mode.iter().flat_map(|(places, _)| places));
+        own.chain(self.enrich.iter().flat_map(Enrich::places)).chain(self.rules.iter().flat_map(Compiled::places))
+    }
+
+    fn leaves(&self) -> impl Iterator<Item = Leaf<'_>> {
+        self.places().flat_map(Place::leaves)
+    }
+
+    /// The part of a document that the rules look at.
+    fn wanted(&self) -> Shape {
+        let inside = |leaf| match leaf {
+            // What lies inside an event of several is built with the event.
+            Leaf::Event(path) => self.foreach.is_none().then_some(path),
+            Leaf::Root(path) => Some(path),
+            Leaf::Header(_) | Leaf::Query(_) => None,
+        };
+        Shape::of(self.leaves().filter_map(inside).chain(&self.foreach))
     }
 
     /// The provider's event types by what the rules make of them: (counted, ignored or parked).
@@ -142,32 +232,86 @@ impl Mapping {
 
     /// The events of a request, in order. Never empty: what cannot be read is one parked event.
     pub fn map(&self, view: RequestView<'_>) -> Vec<Event> {
-        let event = match decode(view.request) {
-            Ok(body) => self.event(view, Document { body: &body, headers: &view.request.headers }),
-            Err(unreadable) => self.blank(view, Meaning::Parked(Reason::new(unreadable.code, unreadable.why))),
+        let root = match self.envelope.open(view.request, &self.shape) {
+            Ok(root) => root,
+            Err(unreadable) => return vec![self.blank(view, Meaning::Parked(Reason::new(unreadable.code, unreadable.why)))],
         };
-        vec![event]
+        let items = match &self.foreach {
+            Some(path) => path.all(&root),
+            None => vec![&root],
+        };
+        if items.is_empty() {
+            return vec![self.blank(view, Meaning::Ignored(Reason::new("no_events", "the request holds no event")))];
+        }
+        if items.len() > EVENT_LIMIT {
+            let why = format!("the request holds more than {EVENT_LIMIT} events");
+            return vec![self.blank(view, Meaning::Parked(Reason::new("too_many_events", why)))];
+        }
+        let currency = self.context.currency.as_deref();
+        let event = |(position, event): (usize, &Value)| {
+            let position = u16::try_from(position).unwrap_or(u16::MAX);
+            self.event(view, position, Document { event, root: &root, request: view.request, currency })
+        };
+        items.into_iter().enumerate().map(event).collect()
     }
 
-    fn event(&self, view: RequestView<'_>, document: Document<'_>) -> Event {
-        let Some(kind) = self.kind.read(document) else {
+    /// Whether an answer is what its step needs; else why not.
+    ///
+    /// # Errors
+    /// What is wrong with the answer.
+    pub fn is_usable(&self, answer: &Answer) -> Result<(), String> {
+        is_usable(&self.enrich, answer)
+    }
+
+    fn event(&self, view: RequestView<'_>, position: u16, document: Document<'_>) -> Event {
+        let Some(kind) = self.kind.iter().find_map(|place| place.read(document)) else {
             let why = "the body does not say what kind of event it is";
-            return self.blank(view, Meaning::Parked(Reason::new("event_type_missing", why)));
+            let event = self.blank(view, Meaning::Parked(Reason::new("event_type_missing", why)));
+            return Event { position, ..event };
+        };
+        let kind = match self.drop_prefix.as_deref().and_then(|prefix| kind.strip_prefix(prefix)) {
+            Some(rest) => Cow::Owned(rest.to_owned()),
+            None => kind,
         };
         let mode = self.read_mode(document);
-        let accepted = match mode {
-            Mode::Live => self.context.accepts_live,
-            Mode::Test => self.context.accepts_test,
-        };
-        let mut event = Event {
+        if mode == Mode::Test && !self.context.accepts_test {
+            return self.read(view, position, document, &kind); // whatever could be fetched, it does not count
+        }
+        if self.enrich.is_empty() {
+            return self.read(view, position, document, &kind);
+        }
+        if !self.context.can_fetch {
+            let event = without_answers(&self.enrich, &kind, document);
+            return self.read(view, position, document.with(&event, self.foreach.is_none()), &kind);
+        }
+        let answers: Cow<'_, [Answer]> = view.answers.iter().filter(|answer| answer.position == position).cloned().collect();
+        match enrich(&self.enrich, &kind, document, &answers) {
+            Enriched::Whole(event) => self.read(view, position, document.with(&event, self.foreach.is_none()), &kind),
+            Enriched::Lacks(fetch) => self.without_rule(view, position, document, &kind, Meaning::Lacking(fetch)),
+            Enriched::Failed(reason) => self.without_rule(view, position, document, &kind, Meaning::Parked(reason)),
+        }
+    }
+
+    fn without_rule(&self, view: RequestView<'_>, position: u16, document: Document<'_>, kind: &str, meaning: Meaning) -> Event {
+        let mode = self.read_mode(document);
+        Event {
+            position,
             kind: kind.chars().take(200).collect(),
             provider_id: self.id.as_ref().and_then(|id| id.read(document)).map(|id| id.chars().take(500).collect()),
             at: self.read_at(document, view.request.received_at),
             scope: Scope { account: Arc::clone(&self.context.account), mode },
-            accepted,
-            ..self.blank(view, not_a_sale_event())
-        };
-        if let Some(rule) = self.rules.iter().find(|rule| rule.applies(&kind, document)) {
+            accepted: match mode {
+                Mode::Live => self.context.accepts_live,
+                Mode::Test => self.context.accepts_test,
+            },
+            ..self.blank(view, meaning)
+        }
+    }
+
+    /// An event that lacks nothing, by the first rule that applies.
+    fn read(&self, view: RequestView<'_>, position: u16, document: Document<'_>, kind: &str) -> Event {
+        let mut event = self.without_rule(view, position, document, kind, not_a_sale_event());
+        if let Some(rule) = self.rules.iter().find(|rule| rule.applies(kind, document)) {
             event.buyer = rule.customer.read(document, view.id);
             event.keys = rule.read_keys(document);
             event.renewal = rule.renewal;
@@ -177,8 +321,8 @@ impl Mapping {
                 Verdict::Park(reason) => Meaning::Parked(reason.clone()),
             };
         }
-        if !accepted {
-            event.meaning = Meaning::Ignored(other_mode(mode));
+        if !event.accepted {
+            event.meaning = Meaning::Ignored(other_mode(event.scope.mode));
         }
         event
     }
@@ -202,18 +346,31 @@ impl Mapping {
 
     /// When it happened. A time that cannot be read, or lies far after the receipt, is nobody's: the receipt stands for it.
     fn read_at(&self, document: Document<'_>, received_at: Timestamp) -> Timestamp {
-        let parse = |text: &str| match self.at_form {
-            TimeForm::UnixSeconds => Timestamp::from_second(text.parse().ok()?).ok(),
-            TimeForm::UnixMillis => Timestamp::from_millisecond(text.parse().ok()?).ok(),
-            TimeForm::Rfc3339 => text.parse().ok(),
-        };
         let text = self.at.iter().find_map(|place| place.read(document));
         let is_sensible = |at: &Timestamp| at.as_second() - received_at.as_second() < AHEAD_LIMIT_SECS;
-        text.and_then(|text| parse(text.trim())).filter(is_sensible).unwrap_or(received_at)
+        text.and_then(|text| time::read(&text, self.at_form, self.zone)).filter(is_sensible).unwrap_or(received_at)
     }
 
     fn blank(&self, view: RequestView<'_>, meaning: Meaning) -> Event {
         Event::unread(view.id, view.request, Arc::clone(&self.context.account), meaning)
+    }
+}
+
+/// What a leaf of an id looks at, where the scheme does not bind it.
+fn unbound(leaf: Leaf<'_>, trust: &dyn Trust) -> Option<String> {
+    match leaf {
+        Leaf::Header(name) => (!trust.binds_header(name)).then(|| format!("the header {name}")),
+        Leaf::Query(name) => (!trust.binds_query(name)).then(|| format!("the query's {name}")),
+        Leaf::Event(path) => (!trust.binds_path(path.text())).then(|| path.text().to_string()),
+        Leaf::Root(path) => (trust.binds_fields_only() && !trust.binds_path(path.text())).then(|| path.text().to_string()),
+    }
+}
+
+/// Adds faults of one table of a list.
+fn within<'a>(faults: &'a mut Faults, file: &'a str, table: String) -> impl FnMut(&str, String) + 'a {
+    move |key, cause| {
+        let dot = if key.is_empty() { "" } else { "." };
+        faults.add(file, format!("{table}{dot}{key}"), cause);
     }
 }
 

@@ -4,12 +4,15 @@
 //! dropped and never an error.
 
 mod amount;
+mod enrich;
 mod mapping;
-mod path;
+mod place;
 mod read;
 mod rule;
 mod spec;
+mod time;
 
-pub use mapping::{Context, Mapping, RequestView};
+pub use enrich::{EnrichSpec, Failure};
+pub use mapping::{Context, Mapping, RequestView, Trust};
 pub use read::{AmountKind, MetadataKeys};
-pub use spec::{EventSpec, KeysSpec, MoneySpec, Outcome, Reads, Rule, Spec};
+pub use spec::{EventSpec, KeysSpec, MoneySpec, Reads, Rule, Spec};

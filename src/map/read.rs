@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::path::{Document, Place};
+use super::place::{Document, Place};
 use super::spec::Reads;
 use crate::domain::{Buyer, Found, Origin, RequestId};
 
@@ -37,6 +37,7 @@ pub enum AmountKind {
 #[derive(Debug, Clone)]
 pub(super) struct Customer {
     customer: Vec<Place>,
+    nobody: Vec<String>,
     customer_external_id: Vec<Place>,
     click_id: Vec<Place>,
     email: Vec<Place>,
@@ -87,6 +88,7 @@ impl Customer {
         }
         let names = rule.name.as_ref().or(pack.name.as_ref()).cloned().unwrap_or_default();
         Self {
+            nobody: list(&rule.nobody, &pack.nobody),
             customer: compile_all("reads.customer", &list(&rule.customer, &pack.customer), fault),
             customer_external_id: compile_all("reads.customer_external_id", &external, fault),
             click_id: compile_all("reads.metadata", &entries(&keys.click_id), fault),
@@ -96,12 +98,12 @@ impl Customer {
     }
 
     pub(super) fn read(&self, document: Document<'_>, request: RequestId) -> Buyer {
-        let found = |places: &[Place]| first(places, document, request);
+        let nobody: &[String] = &self.nobody;
         Buyer {
-            customer: found(&self.customer).map(|found| found.value),
-            customer_external_id: found(&self.customer_external_id),
-            click_id: found(&self.click_id),
-            email: found(&self.email).filter(|found| is_email(&found.value)),
+            customer: first(&self.customer, nobody, document, request).map(|found| found.value),
+            customer_external_id: first(&self.customer_external_id, nobody, document, request),
+            click_id: first(&self.click_id, &[], document, request),
+            email: first(&self.email, &[], document, request).filter(|found| is_email(&found.value)),
             name: self.name.iter().find_map(|joined| name(joined, document, request)),
         }
     }
@@ -123,12 +125,13 @@ pub(super) fn compile_all(key: &str, texts: &[String], fault: &mut dyn FnMut(&st
     places
 }
 
-/// The first usable value: not longer than any upstream takes, and without control characters.
-fn first(places: &[Place], document: Document<'_>, request: RequestId) -> Option<Found> {
+/// The first usable value: somebody's, not longer than any upstream takes, and without control characters.
+fn first(places: &[Place], nobody: &[String], document: Document<'_>, request: RequestId) -> Option<Found> {
     places.iter().find_map(|place| {
         let value = place.read(document)?;
         let value = value.trim();
-        is_plain(value).then(|| found(value.to_owned(), &place.text, request))
+        let is_usable = is_plain(value) && !nobody.iter().any(|known| known == value);
+        is_usable.then(|| found(value.to_owned(), &place.text, request))
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::amount::Amount;
-use super::path::{Document, Place};
+use super::place::{Document, Place};
 use super::read::{AmountKind, Customer, MetadataKeys, compile_all};
 use super::spec::{Condition, KeysSpec, Reads, Rule};
 use crate::domain::{EventName, Key, Reason};
@@ -15,7 +15,7 @@ const KEY_LIMIT_BYTES: usize = 500;
 /// A compiled rule.
 #[derive(Debug, Clone)]
 pub(super) struct Compiled {
-    types: Option<BTreeSet<String>>,
+    types: Option<Types>,
     when: Vec<Test>,
     pub(super) verdict: Verdict,
     keys: Vec<KeyPlaces>,
@@ -49,8 +49,16 @@ struct KeyPlaces {
     places: Vec<Place>,
 }
 
+/// Event types by name, or by how they begin.
 #[derive(Debug, Clone)]
-struct Test {
+pub(super) struct Types {
+    names: BTreeSet<String>,
+    beginnings: Vec<String>,
+}
+
+/// A compiled condition.
+#[derive(Debug, Clone)]
+pub(super) struct Test {
     place: Place,
     wanted: Wanted,
 }
@@ -59,6 +67,7 @@ struct Test {
 enum Wanted {
     Is(Vec<String>),
     IsNot(Vec<String>),
+    StartsWith(Vec<String>),
     Exists(bool),
 }
 
@@ -91,12 +100,12 @@ impl Compiled {
         if matches!(verdict, Verdict::Sale(_)) && !places.iter().any(|key| key.identifies) {
             fault("keys", "a sale needs at least one identifying key, or it could be counted twice".to_owned());
         }
-        let types = rule.types.as_ref().map(|types| types.iter().cloned().collect());
+        let types = rule.types.as_ref().map(|types| Types::new(types));
         Some(Self { types, when, verdict, keys: places, customer, renewal: rule.renewal })
     }
 
     pub(super) fn applies(&self, kind: &str, document: Document<'_>) -> bool {
-        self.types.as_ref().is_none_or(|types| types.contains(kind)) && self.when.iter().all(|test| test.holds(document))
+        self.types.as_ref().is_none_or(|types| types.contain(kind)) && self.when.iter().all(|test| test.holds(document))
     }
 
     /// The ids that stand in the event; those that are nobody's are passed over.
@@ -118,33 +127,61 @@ impl Compiled {
 
     pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
         let tests = self.when.iter().map(|test| &test.place);
-        tests.chain(self.keys.iter().flat_map(|key| &key.places)).chain(self.customer.places())
+        let amount = match &self.verdict {
+            Verdict::Sale(sale) => Some(sale.amount.places()),
+            Verdict::Ignore(_) | Verdict::Park(_) => None,
+        };
+        tests
+            .chain(self.keys.iter().flat_map(|key| &key.places))
+            .chain(self.customer.places())
+            .chain(amount.into_iter().flatten())
     }
 
     pub(super) fn types(&self) -> impl Iterator<Item = &str> {
-        self.types.iter().flatten().map(String::as_str)
+        self.types.iter().flat_map(|types| types.names.iter().chain(&types.beginnings)).map(String::as_str)
+    }
+}
+
+impl Types {
+    /// Types as a pack lists them; `payment.*` is for all that begin so.
+    pub(super) fn new(listed: &[String]) -> Self {
+        let (beginnings, names): (Vec<&String>, Vec<&String>) = listed.iter().partition(|name| name.ends_with('*'));
+        Self { names: names.into_iter().cloned().collect(), beginnings: beginnings.into_iter().cloned().collect() }
+    }
+
+    pub(super) fn contain(&self, kind: &str) -> bool {
+        let begins = |beginning: &String| kind.starts_with(beginning.trim_end_matches('*'));
+        self.names.contains(kind) || self.beginnings.iter().any(begins)
     }
 }
 
 impl Test {
-    fn new(condition: &Condition) -> Result<Self, String> {
-        let wanted = match (&condition.is, &condition.is_not, condition.exists) {
-            (Some(values), None, None) => Wanted::Is(values.clone()),
-            (None, Some(values), None) => Wanted::IsNot(values.clone()),
-            (None, None, Some(exists)) => Wanted::Exists(exists),
-            (Some(_) | None, Some(_) | None, Some(_) | None) => {
-                return Err("give exactly one of is, is_not and exists".to_owned());
+    pub(super) fn new(condition: &Condition) -> Result<Self, String> {
+        let wanted = match (&condition.is, &condition.is_not, &condition.starts_with, condition.exists) {
+            (Some(values), None, None, None) => Wanted::Is(values.clone()),
+            (None, Some(values), None, None) => Wanted::IsNot(values.clone()),
+            (None, None, Some(values), None) => Wanted::StartsWith(values.clone()),
+            (None, None, None, Some(exists)) => Wanted::Exists(exists),
+            (Some(_) | None, Some(_) | None, Some(_) | None, Some(_) | None) => {
+                return Err("give exactly one of is, is_not, starts_with and exists".to_owned());
             }
         };
         Ok(Self { place: Place::new(&condition.path)?, wanted })
     }
 
-    fn holds(&self, document: Document<'_>) -> bool {
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub(super) fn holds(&self, document: Document<'_>) -> bool {
         let value = self.place.read(document);
         let is_among = |values: &[String]| value.as_deref().is_some_and(|value| values.iter().any(|known| known == value));
         match &self.wanted {
             Wanted::Is(values) => is_among(values),
             Wanted::IsNot(values) => !is_among(values),
+            Wanted::StartsWith(values) => {
+                value.as_deref().is_some_and(|value| values.iter().any(|start| value.starts_with(start.as_str())))
+            }
             Wanted::Exists(exists) => value.is_some() == *exists,
         }
     }
@@ -203,14 +240,17 @@ fn sale(rule: &Rule, name: &str, kind: AmountKind, fault: &mut dyn FnMut(&str, S
     if rule.currency.as_ref().is_none_or(Vec::is_empty) {
         fault("currency", "is missing: a sale needs the places of its currency".to_owned());
     }
-    let Some(amount) = rule.amount.as_ref().filter(|amount| !amount.paths.is_empty()) else {
+    let mut paths = Vec::new();
+    for amount in rule.amount.iter().flat_map(|amount| amount.iter()) {
+        paths.extend(compile_all("amount.paths", &amount.paths, fault).into_iter().map(|place| (place, amount.unit)));
+    }
+    if paths.is_empty() {
         fault("amount", "is missing: a sale needs the places of its amount".to_owned());
         return None;
-    };
+    }
     let none = Vec::new();
     let amount = Amount {
-        paths: compile_all("amount.paths", &amount.paths, fault),
-        unit: amount.unit,
+        paths,
         currency: compile_all("currency", rule.currency.as_ref().unwrap_or(&none), fault),
         tax: compile_all("tax", rule.tax.as_ref().unwrap_or(&none), fault),
         shipping: compile_all("shipping", rule.shipping.as_ref().unwrap_or(&none), fault),

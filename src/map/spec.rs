@@ -1,17 +1,23 @@
 //! The mapping tables of a pack, as written: `[event]`, `[reads]`, `[keys]`, `[money]` and `[[events]]`.
 //!
-//! A *place* is an RFC 9535 path into the JSON body (`$.data.id`) or `header:NAME`. Where a list of places is asked for,
+//! A *place* is an RFC 9535 path into the event (`$.data.id`), `header:NAME`, or another kind that providers/README.md names. Where a list of places is asked for,
 //! the first that holds a value wins; null, an empty text, an object and an array hold none.
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::enrich::EnrichSpec;
+use crate::document::OneOrMany;
 
 /// Everything that a pack says about mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
     /// Where an event says what it is.
     pub event: EventSpec,
+    /// What has to be fetched before events can be mapped.
+    pub enrich: Vec<EnrichSpec>,
     /// Where the customer stands, unless a rule says otherwise.
     pub reads: Reads,
     /// The kinds of ids that tie events to a sale.
@@ -23,32 +29,41 @@ pub struct Spec {
 }
 
 /// Where an event says what it is.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventSpec {
-    /// The place of the event's type.
+    /// A path to the events, where a request holds several.
+    pub foreach: Option<String>,
+    /// The places of the event's type, first that holds a value.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: OneOrMany<String>,
+    /// Taken off the beginning of a type, where a provider has two names for one type.
+    pub drop_prefix: Option<String>,
     /// The place of the provider's event id; only signed places are allowed.
     pub id: Option<String>,
     /// When it happened.
     pub at: At,
     /// Where a provider flags its sandbox. Without it every event counts as live.
     pub mode: Option<ModeSpec>,
+    /// True where the body only refers to what is to be fetched, so that equal requests are not recognised as repeated.
+    #[serde(default)]
+    pub reference: bool,
 }
 
 /// Where and how a time is written.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct At {
     /// The places, first that holds a value.
     pub paths: Vec<String>,
     /// How it is written.
     pub form: TimeForm,
+    /// The zone of times that name none, such as `+05:30`; left out: UTC.
+    pub zone: Option<String>,
 }
 
 /// How a time is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TimeForm {
     /// Whole seconds since 1970.
@@ -57,10 +72,14 @@ pub enum TimeForm {
     UnixMillis,
     /// RFC 3339, with a zone.
     Rfc3339,
+    /// ISO 8601, with or without a zone, with `T` or a blank before the time; or a date alone.
+    Datetime,
+    /// Any of them, by its looks; numbers from 10^11 on are milliseconds.
+    Auto,
 }
 
 /// Where a provider flags its sandbox.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModeSpec {
     /// The places of the flag; one that means test is enough.
@@ -70,11 +89,13 @@ pub struct ModeSpec {
 }
 
 /// Where the customer stands. What a rule leaves out is taken from the pack's `[reads]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reads {
     /// The provider's id of its customer, under which identities are remembered.
     pub customer: Option<Vec<String>>,
+    /// Values of `customer` and of the team's own id that stand for nobody.
+    pub nobody: Option<Vec<String>>,
     /// The places of the team's metadata, in order, with `{key}` for the name of an entry.
     pub metadata: Option<Vec<String>>,
     /// Places beyond the metadata that hold the team's own customer id.
@@ -88,7 +109,7 @@ pub struct Reads {
 }
 
 /// The kinds of ids that tie events to a sale.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeysSpec {
     /// Kinds that identify one sale, strongest first: the strongest that a sale has becomes its invoice id.
@@ -104,7 +125,7 @@ pub struct KeysSpec {
 }
 
 /// What is peculiar about the provider's money.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoneySpec {
     /// Decimal places of this provider's minor unit where they differ from ISO 4217, by currency code.
@@ -113,7 +134,7 @@ pub struct MoneySpec {
 }
 
 /// What to make of an event.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The event types it is for; left out: all.
@@ -129,8 +150,8 @@ pub struct Rule {
     pub park: Option<Outcome>,
     /// Among the events of one sale the highest rank gives name, amount and time. Sales need it.
     pub rank: Option<u8>,
-    /// How much. Sales need it.
-    pub amount: Option<AmountSpec>,
+    /// How much; of several tables the first that holds a value counts. Sales need it.
+    pub amount: Option<OneOrMany<AmountSpec>>,
     /// The places of the currency's code. Sales need it.
     pub currency: Option<Vec<String>>,
     /// The tax inside the amount, in the same unit. Where the first place that holds a value holds several (`[*]`), their sum.
@@ -153,7 +174,7 @@ pub struct Rule {
 }
 
 /// A code and a sentence for an event that is not counted.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
     /// A short stable code in snake case.
@@ -163,7 +184,7 @@ pub struct Outcome {
 }
 
 /// Where and in which unit an amount is written.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AmountSpec {
     /// The places, first that holds a value.
@@ -173,7 +194,7 @@ pub struct AmountSpec {
 }
 
 /// The unit of an amount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Whole minor units (cents), as a number or a text.
@@ -182,8 +203,8 @@ pub enum Unit {
     Major,
 }
 
-/// A condition on one place. Exactly one of `is`, `is_not` and `exists` must be given.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// A condition on one place. Exactly one of `is`, `is_not`, `starts_with` and `exists` must be given.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// The place.
@@ -192,6 +213,8 @@ pub struct Condition {
     pub is: Option<Vec<String>>,
     /// Its value, as text, is none of these; an absent value is none of them.
     pub is_not: Option<Vec<String>>,
+    /// Its value, as text, begins with one of these.
+    pub starts_with: Option<Vec<String>>,
     /// It holds a value, or it does not.
     pub exists: Option<bool>,
 }

@@ -1,24 +1,39 @@
 //! Cases: raw requests and what must come of them (the format is described in providers/README.md).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::Folder;
+use super::source::network;
+use super::{Circumstances, Folder};
 use crate::domain::{Headers, Request, Secret, Timestamp};
+use crate::verify::{Roots, Secrets};
 
 /// A raw request with the circumstances in which it is judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
     /// The clock; where the file does not say, the caller's.
     pub at: Option<Timestamp>,
-    /// The secrets, in order.
+    /// The unnamed secrets, in order.
     pub secrets: Vec<Secret>,
+    /// The named secrets.
+    pub named_secrets: BTreeMap<String, Secret>,
     /// The URL that was signed, where the scheme signs one.
     pub url: Option<String>,
+    /// The token that the source's path ends in.
+    pub path_token: Option<Secret>,
+    /// The networks that the source allows.
+    pub allow_ips: Vec<String>,
+    /// Whose connection it is.
+    pub peer: Option<IpAddr>,
+    /// A root certificate that is believed, as base64 of its DER.
+    pub root: Option<String>,
+    /// The currency of the source.
+    pub currency: Option<String>,
     /// The method of the request line.
     pub method: String,
-    /// The path of the request line.
+    /// The path of the request line, with its query.
     pub path: String,
     /// The headers.
     pub headers: Headers,
@@ -56,10 +71,57 @@ pub enum Expected {
 pub struct Scenario {
     /// The stem that its files share.
     pub name: String,
-    /// The requests in order, each with its file's name.
-    pub requests: Vec<(String, Case)>,
+    /// The requests in order.
+    pub steps: Vec<Step>,
     /// What must come of them.
     pub expected: Expected,
+}
+
+/// One request of a scenario.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The file's name.
+    pub file: String,
+    /// The request.
+    pub case: Case,
+    /// What is fetched for it, where the scenario says so.
+    pub fetched: Option<Fetched>,
+}
+
+/// What a case's fetches are answered: JSON by path and query, or by the whole URL; a number is the status of a failure.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fetched(BTreeMap<String, Value>);
+
+impl Fetched {
+    /// Reads an `.enrich.json`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map(Self).map_err(|error| format!("is not a JSON object: {error}"))
+    }
+
+    /// The JSON that is answered at a path, or why there is none.
+    ///
+    /// # Errors
+    /// The case says so, or says nothing.
+    pub fn answer(&self, path: &str) -> Result<String, String> {
+        match self.find(path) {
+            Some(Value::Number(status)) => Err(format!("the answer was {status}")),
+            Some(value) => Ok(value.to_string()),
+            None => Err(format!("the case holds no answer for {path}")),
+        }
+    }
+
+    /// The text that is answered at a URL.
+    pub fn text(&self, url: &str) -> Option<&str> {
+        self.find(url)?.as_str()
+    }
+
+    fn find(&self, path: &str) -> Option<&Value> {
+        let ends = |url: &str| url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| rest[at..] == *path));
+        self.0.get(path).or_else(|| self.0.iter().find(|(url, _)| ends(url) == Some(true)).map(|(_, value)| value))
+    }
 }
 
 impl Case {
@@ -73,7 +135,13 @@ impl Case {
         let mut case = Self {
             at: None,
             secrets: Vec::new(),
+            named_secrets: BTreeMap::new(),
             url: None,
+            path_token: None,
+            allow_ips: Vec::new(),
+            peer: None,
+            root: None,
+            currency: None,
             method: String::new(),
             path: String::new(),
             headers: Headers::default(),
@@ -109,13 +177,44 @@ impl Case {
 
     /// The request, as if it had come to this source at its own time, or else at `now`.
     pub fn request(&self, source: &str, now: Timestamp) -> Request {
+        let (path, query) = self.path.split_once('?').map_or((self.path.as_str(), None), |(path, query)| (path, Some(query)));
+        // What stands after /webhooks/NAME/ is the token.
+        let token = path.trim_start_matches('/').split('/').nth(2).filter(|token| !token.is_empty());
         Request {
             source: source.to_owned(),
             headers: self.headers.clone(),
             body: self.body.clone(),
+            query: query.map(str::to_owned),
             url: self.url.clone(),
+            path_token: token.map(Secret::new),
+            peer: self.peer,
             received_at: self.at.unwrap_or(now),
         }
+    }
+
+    /// True where the file brings secrets of its own.
+    pub fn has_secrets(&self) -> bool {
+        !self.secrets.is_empty() || !self.named_secrets.is_empty() || self.path_token.is_some()
+    }
+
+    /// The circumstances in which the case is judged.
+    ///
+    /// # Errors
+    /// The remark that makes no sense.
+    pub fn circumstances(&self, can_fetch: bool) -> Result<Circumstances, String> {
+        let mut allow_ips = Vec::new();
+        for text in &self.allow_ips {
+            allow_ips.push(network(text).ok_or_else(|| format!("allow_ips: {text} is not a network"))?);
+        }
+        let roots = self.root.as_deref().map_or_else(|| Ok(Roots::default()), Roots::with)?;
+        let secrets = Secrets {
+            unnamed: self.secrets.clone(),
+            named: self.named_secrets.clone(),
+            path_token: self.path_token.clone(),
+            allow_ips,
+            roots,
+        };
+        Ok(Circumstances { secrets, url: self.url.clone(), currency: self.currency.clone(), can_fetch })
     }
 
     /// One `# key: value` line; other remarks are for the reader.
@@ -130,7 +229,19 @@ impl Case {
             }
             "secret" => self.secrets.push(Secret::new(value)),
             "url" => self.url = Some(value.to_owned()),
-            _ => {}
+            "path_token" => self.path_token = Some(Secret::new(value)),
+            "allow_ips" => self.allow_ips = value.split(',').map(|text| text.trim().to_owned()).collect(),
+            "peer" => {
+                let cause = format!("{value:?} is not an address like 192.0.2.1");
+                self.peer = Some(value.parse().map_err(|_| CaseError { line, cause })?);
+            }
+            "root" => self.root = Some(value.to_owned()),
+            "currency" => self.currency = Some(value.to_owned()),
+            key => match key.strip_prefix("secret.") {
+                Some("path_token") => self.path_token = Some(Secret::new(value)),
+                Some(name) => drop(self.named_secrets.insert(name.to_owned(), Secret::new(value))),
+                None => {}
+            },
         }
         Ok(())
     }
@@ -159,14 +270,16 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Endings of the format that this version does not judge yet: refunds, and what a fetch would be answered.
-const LATER: [&str; 2] = [".adjustment.json", ".enrich.json"];
+/// The ending of the format that this version does not judge yet: refunds.
+const LATER: &str = ".adjustment.json";
+/// The ending of the file that says what is fetched.
+pub const FETCHED: &str = ".enrich.json";
 
 /// All scenarios of a folder, by name; the second list says which files make no sense. Scenarios that this version does not
 /// judge yet are passed over.
 pub fn scenarios(folder: &Folder) -> (Vec<Scenario>, Vec<String>) {
-    let later: Vec<&str> =
-        folder.cases().filter_map(|(file, _)| LATER.iter().find_map(|ending| file.strip_suffix(ending))).collect();
+    let later: Vec<&str> = folder.cases().filter_map(|(file, _)| file.strip_suffix(LATER)).collect();
+    let mut fetched: BTreeMap<&str, Fetched> = BTreeMap::new();
     let mut requests: BTreeMap<&str, BTreeMap<u32, (String, Case)>> = BTreeMap::new();
     let mut expected: BTreeMap<&str, Vec<Expected>> = BTreeMap::new();
     let mut faults = Vec::new();
@@ -175,7 +288,12 @@ pub fn scenarios(folder: &Folder) -> (Vec<Scenario>, Vec<String>) {
         if later.iter().any(|stem| file.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.'))) {
             continue;
         }
-        if let Some(stem) = file.strip_suffix(".http") {
+        if let Some(stem) = file.strip_suffix(FETCHED) {
+            match Fetched::parse(bytes) {
+                Ok(answers) => drop(fetched.insert(stem, answers)),
+                Err(cause) => faults.push(format!("{label}: {cause}")),
+            }
+        } else if let Some(stem) = file.strip_suffix(".http") {
             let (stem, step) = match stem.rsplit_once('.').map(|(stem, step)| (stem, step.parse())) {
                 Some((stem, Ok(step))) => (stem, step),
                 Some((_, Err(_))) | None => (stem, 0),
@@ -197,7 +315,12 @@ pub fn scenarios(folder: &Folder) -> (Vec<Scenario>, Vec<String>) {
         let is_ledger = |expected: &Expected| matches!(expected, Expected::Ledger(_));
         match (wanted.pop(), wanted.is_empty(), steps.len()) {
             (Some(expected), true, count) if count == 1 || is_ledger(&expected) => {
-                scenarios.push(Scenario { name: name.to_owned(), requests: steps.into_values().collect(), expected });
+                let step = |(number, (file, case)): (u32, (String, Case))| {
+                    let own = fetched.get(format!("{name}.{number}").as_str());
+                    Step { file, case, fetched: own.or_else(|| fetched.get(name)).cloned() }
+                };
+                let steps = steps.into_iter().map(step).collect();
+                scenarios.push(Scenario { name: name.to_owned(), steps, expected });
             }
             (Some(_), true, _) => faults.push(format!("{name}: several requests in a row need {name}.sales.json")),
             (Some(_), false, _) => faults.push(format!("{name}: more than one file says what must come of it")),

@@ -1,21 +1,29 @@
 //! Providers as data: a pack says how a provider signs and what its events mean; a source is one configured use of it.
 
+mod api;
 mod case;
 mod folder;
 mod registry;
 mod source;
 
-pub use case::{Case, CaseError, Expected, Scenario, scenarios};
+pub use api::{Access, Api, Auth, AuthHmac, Credentials};
+pub use case::{Case, CaseError, Expected, FETCHED, Fetched, Scenario, Step, scenarios};
 pub use folder::Folder;
 pub use registry::Registry;
-pub use source::{Accept, MetadataConfig, Source, SourceConfig};
+pub use source::{Accept, Circumstances, MetadataConfig, Source, SourceConfig};
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::document;
-use crate::domain::Faults;
-use crate::map::{self, Context, EventSpec, KeysSpec, Mapping, MetadataKeys, MoneySpec, Reads, Rule};
-use crate::verify::{self, Scheme};
+use self::api::ApiSpec;
+use crate::document::{self, OneOrMany};
+use crate::domain::{Faults, Request};
+use crate::envelope::{self, Envelope};
+use crate::map::{self, Context, EnrichSpec, EventSpec, KeysSpec, Mapping, MetadataKeys, MoneySpec, Reads, Rule, Trust};
+use crate::verify::{self, Covers, Reply, ReplySpec, Scheme};
+
+/// An unsigned request that is longer is no ping.
+const PING_LIMIT_BYTES: usize = 1024;
 
 /// A checked pack.
 #[derive(Debug, Clone)]
@@ -24,14 +32,21 @@ pub struct Pack {
     pub about: About,
     /// How the provider signs.
     pub scheme: Scheme,
+    /// How its bodies are packed.
+    pub envelope: Envelope,
+    /// What it insists on hearing.
+    pub reply: Option<Reply>,
+    /// Where more can be learned than a webhook says.
+    pub api: Option<Api>,
     /// What its events mean.
     pub mapping: map::Spec,
     /// Its folder, with README and cases.
     pub folder: Folder,
+    pings: Vec<Ping>,
 }
 
 /// What a pack is.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct About {
     /// Its name: the folder's, in lower case with hyphens.
@@ -42,21 +57,82 @@ pub struct About {
     pub docs: String,
     /// The event types to switch on in the provider's dashboard.
     pub subscribe: Vec<String>,
+    /// What stands behind the pack.
+    pub evidence: Evidence,
+    /// The vendor's own library against which it is checked.
+    pub oracle: Option<String>,
+}
+
+/// What stands behind a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// The vendor's documents or code.
+    Vendor,
+    /// Others who use it.
+    Secondary,
+    /// Something that decides about money or trust was not confirmed: the pack's README says what.
+    Unverified,
+}
+
+/// An unsigned request that a provider makes to see whether the URL is there.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ping {
+    /// The fields of its form body, all of them and no others.
+    pub form: Vec<String>,
 }
 
 /// `pack.toml` as written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Pack", title = "pack.toml", description = "How a provider signs its webhooks and what its events mean.")]
 struct Document {
+    /// What it is.
     pack: About,
-    verify: verify::Spec,
+    /// How the provider signs: one way, or several.
+    verify: OneOrMany<verify::Spec>,
+    /// How bodies are packed.
+    envelope: Option<envelope::Spec>,
+    /// Unsigned requests that are answered and forgotten.
+    #[serde(default)]
+    pings: Vec<Ping>,
+    /// What the provider insists on hearing.
+    reply: Option<ReplySpec>,
+    /// Where more can be learned than a webhook says.
+    api: Option<ApiSpec>,
+    /// What has to be fetched before events can be mapped.
+    #[serde(default)]
+    enrich: Vec<EnrichSpec>,
+    /// Where an event says what it is.
     event: EventSpec,
+    /// Where the customer stands, unless a rule says otherwise.
     #[serde(default)]
     reads: Reads,
+    /// The kinds of ids that tie events to a sale.
     keys: KeysSpec,
+    /// What is peculiar about the provider's money.
     #[serde(default)]
     money: MoneySpec,
+    /// The rules, first match wins.
     events: Vec<Rule>,
+}
+
+impl Evidence {
+    /// The word as it is written in a pack.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Vendor => "vendor",
+            Self::Secondary => "secondary",
+            Self::Unverified => "unverified",
+        }
+    }
+}
+
+/// The JSON Schema of `pack.toml` (draft 2020-12), for editors.
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(Document);
+    serde_json::to_string_pretty(&schema).expect("a schema is JSON")
 }
 
 impl Pack {
@@ -78,32 +154,77 @@ impl Pack {
         if !is_pack_name(&document.pack.name) {
             faults.add(&file, "pack.name", "must be lower-case letters, digits and hyphens");
         }
+        if document.api.is_some() == document.enrich.is_empty() {
+            faults.add(&file, "api", "[api] and [[enrich]] need each other");
+        }
+        let mut note = |found: Faults| faults.0.extend(found.0);
+        let envelope = document.envelope.as_ref().map(|spec| Envelope::new(spec, &file)).transpose();
+        let envelope = envelope.map_err(&mut note).ok().flatten().unwrap_or_default();
+        let scheme = Scheme::new(&document.verify.0, &envelope, &file).map_err(&mut note).ok();
+        let reply = document.reply.as_ref().map(|spec| Reply::new(spec, &file)).transpose().map_err(&mut note).ok().flatten();
+        let api = document.api.as_ref().map(|spec| Api::new(spec, &file)).transpose().map_err(&mut note).ok().flatten();
         let mapping = map::Spec {
             event: document.event,
+            enrich: document.enrich,
             reads: document.reads,
             keys: document.keys,
             money: document.money,
             events: document.events,
         };
-        let scheme = Scheme::new(&document.verify, &file).map_err(|found| faults.0.extend(found.0)).ok();
-        let signed: Vec<&str> = scheme.iter().flat_map(Scheme::signed_headers).collect();
-        if let Err(found) = Mapping::compile(&mapping, plain_context(&document.pack.name), &signed, &file) {
+        let Some(scheme) = scheme else { return Err(faults) };
+        let context = plain_context(&document.pack.name, true);
+        if let Err(found) = Mapping::compile(&mapping, context, &scheme, &envelope, &file) {
             faults.0.extend(found.0);
         }
-        match scheme {
-            Some(scheme) => faults.or(Self { about: document.pack, scheme, mapping, folder }),
-            None => Err(faults),
-        }
+        faults.or(Self { about: document.pack, scheme, envelope, reply, api, mapping, folder, pings: document.pings })
     }
 
     /// The name by which sources ask for it.
     pub fn name(&self) -> &str {
         &self.about.name
     }
+
+    /// True for an unsigned request by which the provider sees whether the URL is there: it holds nothing that could be believed.
+    pub fn is_ping(&self, request: &Request) -> bool {
+        let is_short = request.body.len() <= PING_LIMIT_BYTES;
+        let names: Vec<_> = if is_short { envelope::pairs(&request.body).map(|(name, _)| name).collect() } else { Vec::new() };
+        self.pings.iter().any(|ping| !names.is_empty() && names.iter().eq(ping.form.iter()))
+    }
+
+    /// The rules as a source of the pack's own name has them when nothing is configured.
+    ///
+    /// # Errors
+    /// None, once the pack was loaded.
+    pub fn plain_mapping(&self, can_fetch: bool) -> Result<Mapping, Faults> {
+        let context = plain_context(self.name(), can_fetch);
+        Mapping::compile(&self.mapping, context, &self.scheme, &self.envelope, &self.folder.label("pack.toml"))
+    }
+}
+
+impl Trust for Scheme {
+    fn binds_header(&self, name: &str) -> bool {
+        self.signs_header(name)
+    }
+
+    fn binds_query(&self, name: &str) -> bool {
+        self.signs_query(name)
+    }
+
+    fn binds_path(&self, path: &str) -> bool {
+        self.signs_path(path)
+    }
+
+    fn binds_each(&self) -> Option<&str> {
+        self.each()
+    }
+
+    fn binds_fields_only(&self) -> bool {
+        self.covers() == Covers::Fields
+    }
 }
 
 /// What a source named as its pack adds when nothing is configured.
-fn plain_context(name: &str) -> Context {
+fn plain_context(name: &str, can_fetch: bool) -> Context {
     Context {
         source: name.into(),
         account: name.into(),
@@ -112,6 +233,8 @@ fn plain_context(name: &str) -> Context {
         metadata_keys: MetadataKeys::default(),
         customer_from_reference: false,
         amount: map::AmountKind::Gross,
+        currency: None,
+        can_fetch,
     }
 }
 

@@ -1,14 +1,16 @@
 //! A source: one configured use of a pack, with its secrets and its URL.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Pack, Registry, is_pack_name, plain_context};
-use crate::domain::{Faults, Request, Secret};
+use super::{Access, Pack, Registry, is_pack_name, plain_context};
+use crate::domain::{Currency, Faults, Request, Secret};
 use crate::map::{AmountKind, Context, Mapping, MetadataKeys};
-use crate::verify::Keys;
+use crate::verify::{self, Keys, Secrets};
 
 /// One `[[sources]]` of the configuration, its secrets already read from their places.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,7 +21,11 @@ pub struct SourceConfig {
     /// The pack that it uses.
     pub pack: String,
     /// The provider's signing secrets. Several during a rotation; any may match.
+    #[serde(default)]
     pub secrets: Vec<Secret>,
+    /// Secrets of other kinds, where a scheme or the provider's API needs them.
+    #[serde(default)]
+    pub named_secrets: BTreeMap<String, Secret>,
     /// Which modes are counted and forwarded.
     #[serde(default)]
     pub accept: Accept,
@@ -27,6 +33,16 @@ pub struct SourceConfig {
     pub account: Option<String>,
     /// Makes the URL `/webhooks/{name}/{token}`.
     pub path_token: Option<Secret>,
+    /// The addresses from which requests may come: networks such as `192.0.2.0/24`. Left out: all.
+    #[serde(default)]
+    pub allow_ips: Vec<String>,
+    /// Where the provider's API is, where that is not the pack's address.
+    pub api_url: Option<String>,
+    /// True where the API's name may lead to a private or loopback address.
+    #[serde(default)]
+    pub allow_private: bool,
+    /// The currency, for providers that do not say theirs.
+    pub currency: Option<String>,
     /// The URL that the provider was given, where it signs it and it is not `public_url` and path.
     pub url: Option<String>,
     /// What part of a payment is the amount.
@@ -83,7 +99,23 @@ pub struct Source {
     pub path_token: Option<Secret>,
     /// The URL that its provider signs.
     pub url: Option<String>,
+    /// The way into the provider's API, where it has one.
+    pub api: Option<Access>,
     fingerprint_headers: Vec<String>,
+    fingerprint_queries: Vec<String>,
+}
+
+/// The circumstances in which a pack's own cases are judged.
+#[derive(Debug, Clone, Default)]
+pub struct Circumstances {
+    /// Everything secret or trusted.
+    pub secrets: Secrets,
+    /// The URL that was signed, where one is.
+    pub url: Option<String>,
+    /// The currency, for providers that do not say theirs.
+    pub currency: Option<String>,
+    /// True where what has to be fetched can be fetched.
+    pub can_fetch: bool,
 }
 
 impl Source {
@@ -97,18 +129,15 @@ impl Source {
             faults.add(file, format!("{key}.name"), "must be lower-case letters, digits and hyphens: it is part of the URL");
         }
         let token = config.path_token.clone();
-        if token.as_ref().is_some_and(|token| token.expose().len() < 16 || token.expose().contains('/')) {
+        if token.as_ref().is_some_and(|token| token.expose().len() < 16 || token.expose().contains(['/', '?', '#'])) {
             faults.add(
                 file,
                 format!("{key}.path_token"),
                 "must be at least 16 characters that nobody can guess, without a slash",
             );
         }
-        if config.secrets.is_empty() {
-            faults.add(file, format!("{key}.secrets"), "name at least one secret: without it nothing can be verified");
-        }
-        let context = context(config, file, key, &mut faults);
         let Some(pack) = packs.get(&config.pack) else {
+            context(config, file, key, &mut faults);
             let cause = format!("{} is not a pack; `salebridge pack list` names them all", config.pack);
             faults.add(file, format!("{key}.pack"), cause);
             return Err(faults);
@@ -118,16 +147,37 @@ impl Source {
         if pack.scheme.signs_url() && url.is_none() {
             faults.add(file, format!("{key}.url"), "this provider signs the URL: set it here, or server.public_url");
         }
-        let keys = pack.scheme.keys(&config.secrets).map_err(|(index, error)| {
-            faults.add(file, format!("{key}.secrets[{index}]"), error.to_string());
+        check_names(config, pack, file, key, &mut faults);
+        let access = pack.api.as_ref().and_then(|api| {
+            let url = config.api_url.as_deref();
+            api.access(url, config.allow_private, &config.named_secrets, file, key, &mut faults)
         });
+        let secrets = Secrets {
+            unnamed: config.secrets.clone(),
+            named: config.named_secrets.clone(),
+            path_token: config.path_token.clone(),
+            allow_ips: networks(&config.allow_ips, file, key, &mut faults),
+            roots: verify::Roots::default(),
+        };
+        let keys = pack.scheme.keys(secrets).map_err(|found| {
+            for fault in found {
+                faults.add(file, format!("{key}.{}", fault.key), fault.cause);
+            }
+        });
+        let context = Context { can_fetch: access.is_some(), ..context(config, file, key, &mut faults) };
         let mapping = Self::mapping(pack, context).map_err(|found| {
             for fault in found.0 {
                 faults.add(file, key, format!("does not go with its pack: {fault}"));
             }
         });
+        if let Ok(mapping) = &mapping
+            && mapping.needs_currency()
+            && config.currency.is_none()
+        {
+            faults.add(file, format!("{key}.currency"), "is missing: this provider does not say in which currency it was paid");
+        }
         match (keys, mapping) {
-            (Ok(keys), Ok(mapping)) => faults.or(Self::assemble(pack, keys, mapping, token, url)),
+            (Ok(keys), Ok(mapping)) => faults.or(Self::assemble(pack, keys, mapping, token, url, access)),
             (Ok(_) | Err(()), Ok(_) | Err(())) => Err(faults),
         }
     }
@@ -135,23 +185,23 @@ impl Source {
     /// A source as the pack's own cases see it: named as the pack, with everything as it is by default.
     ///
     /// # Errors
-    /// The secret that cannot be a key of this provider.
-    pub fn plain(pack: &Arc<Pack>, secrets: &[Secret], url: Option<String>) -> Result<Self, String> {
-        let keys = pack.scheme.keys(secrets).map_err(|(index, error)| format!("secret {}: {error}", index + 1))?;
-        let mapping = Self::mapping(pack, plain_context(pack.name())).map_err(|faults| faults.to_string())?;
-        Ok(Self::assemble(pack, keys, mapping, None, url))
+    /// What is missing or of no use among the secrets.
+    pub fn plain(pack: &Arc<Pack>, circumstances: Circumstances) -> Result<Self, String> {
+        let Circumstances { secrets, url, currency, can_fetch } = circumstances;
+        let path_token = secrets.path_token.clone();
+        let keys = pack.scheme.keys(secrets).map_err(|faults| in_words(&faults))?;
+        let context = Context { currency: currency.map(Into::into), ..plain_context(pack.name(), can_fetch) };
+        let mapping = Self::mapping(pack, context).map_err(|faults| faults.to_string())?;
+        Ok(Self::assemble(pack, keys, mapping, path_token, url, None))
     }
 
-    /// The same source with other secrets; with its own where there are none.
+    /// The same source with other secrets.
     ///
     /// # Errors
-    /// The secret that cannot be a key of this provider.
-    pub fn with_secrets(&self, secrets: &[Secret]) -> Result<Self, String> {
-        let mut other = self.clone();
-        if !secrets.is_empty() {
-            other.keys = self.pack.scheme.keys(secrets).map_err(|(index, error)| format!("secret {}: {error}", index + 1))?;
-        }
-        Ok(other)
+    /// What is missing or of no use among the secrets.
+    pub fn with_secrets(&self, secrets: Secrets) -> Result<Self, String> {
+        let keys = self.pack.scheme.keys(secrets).map_err(|faults| in_words(&faults))?;
+        Ok(Self { keys, ..self.clone() })
     }
 
     /// The path of its URL, with the token where it has one.
@@ -159,9 +209,13 @@ impl Source {
         path(&self.name, self.path_token.as_ref())
     }
 
-    /// The fingerprint by which the provider's identical retry is recognised: the source, the body, and every header that the
-    /// pack reads, but not the signature and its time, which are new in every retry.
-    pub fn fingerprint(&self, request: &Request) -> [u8; 32] {
+    /// The fingerprint by which the provider's identical retry is recognised: the source, the body, and every header and value of
+    /// the query that the pack reads, but not the signature and its time, which are new in every retry. `None` where the body
+    /// only refers to something that may have changed.
+    pub fn fingerprint(&self, request: &Request) -> Option<[u8; 32]> {
+        if self.pack.mapping.event.reference {
+            return None;
+        }
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {
             hash.update((bytes.len() as u64).to_le_bytes());
@@ -172,24 +226,68 @@ impl Source {
             part(header.as_bytes());
             part(request.headers.one(header).unwrap_or_default().as_bytes());
         }
+        for name in &self.fingerprint_queries {
+            part(name.as_bytes());
+            part(request.query_value(name).unwrap_or_default().as_bytes());
+        }
         part(&request.body);
-        hash.finalize().into()
+        Some(hash.finalize().into())
     }
 
     fn mapping(pack: &Pack, context: Context) -> Result<Mapping, Faults> {
-        let signed: Vec<&str> = pack.scheme.signed_headers().collect();
-        Mapping::compile(&pack.mapping, context, &signed, &pack.folder.label("pack.toml"))
+        Mapping::compile(&pack.mapping, context, &pack.scheme, &pack.envelope, &pack.folder.label("pack.toml"))
     }
 
-    fn assemble(pack: &Arc<Pack>, keys: Keys, mapping: Mapping, path_token: Option<Secret>, url: Option<String>) -> Self {
-        let is_signature = |header: &String| {
-            let own = [Some(pack.scheme.signature_header()), pack.scheme.timestamp_header()];
-            own.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(header))
-        };
-        let fingerprint_headers = mapping.headers_read().into_iter().filter(|header| !is_signature(header)).collect();
+    fn assemble(
+        pack: &Arc<Pack>,
+        keys: Keys,
+        mapping: Mapping,
+        path_token: Option<Secret>,
+        url: Option<String>,
+        api: Option<Access>,
+    ) -> Self {
+        let (headers, queries) = (pack.scheme.own_headers(), pack.scheme.own_queries());
+        let fingerprint_headers = mapping.headers_read().into_iter().filter(|name| !headers.contains(name.as_str())).collect();
+        let fingerprint_queries = mapping.queries_read().into_iter().filter(|name| !queries.contains(name.as_str())).collect();
         let name = Arc::clone(&mapping.context().source);
-        Self { name, pack: Arc::clone(pack), keys, mapping, path_token, url, fingerprint_headers }
+        Self { name, pack: Arc::clone(pack), keys, mapping, path_token, url, api, fingerprint_headers, fingerprint_queries }
     }
+}
+
+fn in_words(faults: &[verify::KeyFault]) -> String {
+    faults.iter().map(|fault| format!("{}: {}", fault.key, fault.cause)).collect::<Vec<_>>().join("; ")
+}
+
+/// A secret that nothing reads is a mistake.
+fn check_names(config: &SourceConfig, pack: &Pack, file: &str, key: &str, faults: &mut Faults) {
+    let mut known = pack.scheme.named_secrets();
+    known.extend(pack.api.iter().flat_map(|api| api.secrets()).map(str::to_owned));
+    let list = if known.is_empty() { "none".to_owned() } else { known.iter().cloned().collect::<Vec<_>>().join(", ") };
+    for name in config.named_secrets.keys().filter(|name| !known.contains(*name)) {
+        faults.add(file, format!("{key}.named_secrets.{name}"), format!("is not used by this pack; it uses {list}"));
+    }
+    if !config.secrets.is_empty() && !pack.scheme.uses_unnamed_secrets() {
+        faults.add(file, format!("{key}.secrets"), format!("is not used by this pack; of named_secrets it uses {list}"));
+    }
+    if config.api_url.is_some() && pack.api.is_none() {
+        faults.add(file, format!("{key}.api_url"), "is not used by this pack: nothing has to be fetched");
+    }
+}
+
+fn networks(listed: &[String], file: &str, key: &str, faults: &mut Faults) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for (index, text) in listed.iter().enumerate() {
+        match network(text) {
+            Some(network) => networks.push(network),
+            None => faults.add(file, format!("{key}.allow_ips[{index}]"), "is not an address or a network such as 192.0.2.0/24"),
+        }
+    }
+    networks
+}
+
+/// A network, or a single address.
+pub(super) fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))
 }
 
 fn path(name: &str, token: Option<&Secret>) -> String {
@@ -212,6 +310,9 @@ fn context(config: &SourceConfig, file: &str, key: &str, faults: &mut Faults) ->
         click_id: merge(&config.metadata.click_id, usual.click_id, "click_id"),
         customer_external_id: merge(&config.metadata.customer_external_id, usual.customer_external_id, "customer_external_id"),
     };
+    if config.currency.as_deref().is_some_and(|code| Currency::from_code(code).is_none()) {
+        faults.add(file, format!("{key}.currency"), "is not a currency of ISO 4217, such as USD");
+    }
     Context {
         source: config.name.as_str().into(),
         account: config.account.as_deref().unwrap_or(&config.name).into(),
@@ -220,5 +321,7 @@ fn context(config: &SourceConfig, file: &str, key: &str, faults: &mut Faults) ->
         metadata_keys,
         customer_from_reference: config.customer_from_reference,
         amount: config.amount,
+        currency: config.currency.as_deref().map(Into::into),
+        can_fetch: false,
     }
 }

@@ -1,19 +1,29 @@
 //! One webhook, from the door to its answer.
 
+use std::net::IpAddr;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use subtle::ConstantTimeEq as _;
 
 use super::State;
 use super::body;
 use super::problem::Problem;
-use crate::domain::{Headers, Request};
+use crate::domain::{Headers, Request, Secret};
 use crate::pack::Source;
 use crate::store::{Appended, Error};
+use crate::verify::{Refusal, Verified};
 
 /// More header bytes than this are not a webhook's.
 const HEADER_LIMIT_BYTES: usize = 16 * 1024;
+
+/// What became of a request that was not refused.
+enum Taken {
+    New(HttpResponse),
+    Duplicate(HttpResponse),
+    /// Unsigned and empty of meaning: the provider sees whether the URL is there.
+    Ping,
+}
 
 /// `POST /webhooks/{source}[/{token}]`.
 pub(super) async fn receive(request: HttpRequest, payload: Payload, state: Data<State>) -> HttpResponse {
@@ -23,8 +33,9 @@ pub(super) async fn receive(request: HttpRequest, payload: Payload, state: Data<
     let label = state.sources.get(name).map(|source| source.name.to_string());
     let result = take(&request, payload, &state).await;
     let (outcome, response) = match result {
-        Ok(Appended::New(id)) => ("accepted", stored("accepted", id)),
-        Ok(Appended::Duplicate(id)) => ("duplicate", stored("duplicate", id)),
+        Ok(Taken::New(response)) => ("accepted", response),
+        Ok(Taken::Duplicate(response)) => ("duplicate", response),
+        Ok(Taken::Ping) => ("ping", status(StatusCode::OK, "ping")),
         Err(problem) => (problem.code(), problem.response()),
     };
     let source = label.unwrap_or_else(|| "unknown".to_owned());
@@ -75,7 +86,7 @@ pub(super) async fn not_found() -> HttpResponse {
 }
 
 /// Limits, source, bytes, verification, append. Each step that fails ends it.
-async fn take(request: &HttpRequest, payload: Payload, state: &State) -> Result<Appended, Problem> {
+async fn take(request: &HttpRequest, payload: Payload, state: &State) -> Result<Taken, Problem> {
     let (headers, source) = match headers(request).and_then(|headers| Ok((headers, find_source(request, state)?))) {
         Ok(found) => found,
         Err(problem) => {
@@ -84,42 +95,86 @@ async fn take(request: &HttpRequest, payload: Payload, state: &State) -> Result<
         }
     };
     let body = body::read(request, payload, state).await?;
+    let token = request.match_info().get("token").filter(|token| !token.is_empty());
     let webhook = Request {
         source: source.name.to_string(),
         headers,
         body: body.bytes,
+        query: Some(request.query_string()).filter(|query| !query.is_empty()).map(str::to_owned),
         url: source.url.clone().filter(|_| source.pack.scheme.signs_url()),
+        path_token: token.map(Secret::new),
+        peer: peer(request, state),
         received_at: state.clock.now(),
     };
     let fingerprint = source.fingerprint(&webhook);
-    let verified = source.pack.scheme.verify(&source.keys, webhook).map_err(|refusal| {
-        tracing::warn!(source = %source.name, code = refusal.code(), cause = %refusal, "a request was refused");
-        Problem::Refused(refusal.code())
-    })?;
-    let appended = state.store.append(verified, Some(fingerprint)).await.map_err(|error| unavailable(source, &error))?;
+    let is_ping = source.pack.is_ping(&webhook);
+    let verified = match verify(source, webhook, state).await {
+        Ok(verified) => verified,
+        Err(Refusal::SignatureMissing { .. }) if is_ping => return Ok(Taken::Ping),
+        Err(refusal) => {
+            tracing::warn!(source = %source.name, code = refusal.code(), cause = %refusal, "a request was refused");
+            return Err(match refusal {
+                Refusal::CertificateUnavailable { .. } => Problem::Certificate,
+                refusal => Problem::Refused(refusal.code()),
+            });
+        }
+    };
+    let reply = source.pack.reply.as_ref().map(|reply| {
+        let request = verified.request();
+        (reply.status, reply.content_type.as_str(), reply.body(&source.pack.scheme, &source.keys, request, request.received_at))
+    });
+    let appended = state.store.append(verified, fingerprint).await.map_err(|error| unavailable(source, &error))?;
+    let answer = |status: &str, id| match reply {
+        Some((code, content_type, body)) => {
+            let code = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
+            HttpResponse::build(code).content_type(content_type.to_owned()).body(body)
+        }
+        None => stored(status, id),
+    };
     match appended {
         Appended::New(id) => {
             tracing::debug!(source = %source.name, request.id = id, "a request was stored");
             state.bell.ring();
+            Ok(Taken::New(answer("accepted", id)))
         }
-        Appended::Duplicate(id) => tracing::debug!(source = %source.name, request.id = id, "a request came again"),
+        Appended::Duplicate(id) => {
+            tracing::debug!(source = %source.name, request.id = id, "a request came again");
+            Ok(Taken::Duplicate(answer("duplicate", id)))
+        }
     }
-    Ok(appended)
 }
 
-/// The source whose URL was called, with the right token where it has one.
+/// Judges the request; where its scheme needs a certificate, that is had first.
+async fn verify(source: &Source, webhook: Request, state: &State) -> Result<Verified, Refusal> {
+    let scheme = &source.pack.scheme;
+    let certificate = match scheme.certificate_url(&source.keys, &webhook)? {
+        Some(url) => Some(state.certificates.certificate(&url).await.map_err(|why| Refusal::CertificateUnavailable { why })?),
+        None => None,
+    };
+    scheme.verify(&source.keys, webhook, certificate.as_deref())
+}
+
+/// Whose connection it is: the sender's, or, behind proxies that are trusted, the last address that no such proxy has.
+fn peer(request: &HttpRequest, state: &State) -> Option<IpAddr> {
+    let is_trusted = |address: &IpAddr| state.trusted_proxies.iter().any(|net| net.contains(address));
+    let mut peer = request.peer_addr()?.ip().to_canonical();
+    let forwarded = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
+    let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).collect();
+    for hop in hops.iter().rev() {
+        if !is_trusted(&peer) {
+            break;
+        }
+        peer = hop.trim().parse::<IpAddr>().ok()?.to_canonical();
+    }
+    Some(peer)
+}
+
+/// The source whose URL was called. Whether its token is right is judged with the signature.
 fn find_source<'a>(request: &HttpRequest, state: &'a State) -> Result<&'a Source, Problem> {
     let name = request.match_info().get("source").unwrap_or_default();
-    let token = request.match_info().get("token");
     let source = state.sources.get(name).ok_or(Problem::UnknownSource)?;
-    match (&source.path_token, token) {
-        (None, None) => Ok(source),
-        (None, Some(_)) => Err(Problem::UnknownSource),
-        (Some(wanted), given) => {
-            let is_right: bool = wanted.expose().as_bytes().ct_eq(given.unwrap_or_default().as_bytes()).into();
-            if is_right { Ok(source) } else { Err(Problem::PathToken) }
-        }
-    }
+    let has_token = request.match_info().get("token").is_some();
+    if has_token && source.path_token.is_none() { Err(Problem::UnknownSource) } else { Ok(source) }
 }
 
 fn headers(request: &HttpRequest) -> Result<Headers, Problem> {

@@ -7,6 +7,7 @@
 //! | `GET`, `HEAD` on `/healthz`, `/readyz` | 200 or 503 |
 
 mod body;
+mod certificate;
 mod handler;
 mod problem;
 
@@ -16,8 +17,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+pub use certificate::{Certificates, WebCertificates};
+
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
+use ipnet::IpNet;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
@@ -34,6 +38,8 @@ pub struct Config {
     pub listen: String,
     /// How the internet reaches this bridge; needed by providers that sign the URL.
     pub public_url: Option<String>,
+    /// Proxies of yours, as networks: the address that they add to `X-Forwarded-For` is believed. For `allow_ips`.
+    pub trusted_proxies: Vec<IpNet>,
     /// A longer body is refused.
     pub body_limit_bytes: usize,
     /// A request must arrive whole within this.
@@ -60,6 +66,9 @@ pub struct State {
     pub clock: Arc<dyn Clock>,
     /// Rung after each new request.
     pub bell: Arc<Bell>,
+    /// Where certificates come from.
+    pub certificates: Arc<dyn Certificates>,
+    trusted_proxies: Vec<IpNet>,
     body_limit_bytes: usize,
     request_timeout: Duration,
     memory: Arc<Semaphore>,
@@ -86,6 +95,7 @@ impl Default for Config {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
             public_url: None,
+            trusted_proxies: Vec::new(),
             body_limit_bytes: 1024 * 1024,
             request_timeout_secs: 10,
             max_connections: 10_000,
@@ -105,12 +115,15 @@ impl State {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         bell: Arc<Bell>,
+        certificates: Arc<dyn Certificates>,
     ) -> Self {
         Self {
             sources,
             store,
             clock,
             bell,
+            certificates,
+            trusted_proxies: config.trusted_proxies.clone(),
             body_limit_bytes: config.body_limit_bytes,
             request_timeout: Duration::from_secs(config.request_timeout_secs),
             memory: Arc::new(Semaphore::new(config.memory_limit_bytes.min(Semaphore::MAX_PERMITS))),

@@ -12,8 +12,8 @@ const RETRY_AFTER_SECS: u32 = 5;
 pub(super) enum Problem {
     /// The signature is missing, wrong or stale; the code says which.
     Refused(&'static str),
-    /// The path's token is missing or wrong.
-    PathToken,
+    /// A certificate that the signature needs cannot be had; the sender may come back.
+    Certificate,
     /// No source of this name, or no such path.
     UnknownSource,
     /// A method that this path does not take.
@@ -37,7 +37,7 @@ impl Problem {
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::Refused(code) => code,
-            Self::PathToken => "path_token_mismatch",
+            Self::Certificate => "certificate_unavailable",
             Self::UnknownSource => "unknown_source",
             Self::Method => "method_not_allowed",
             Self::BodyTooLarge => "body_too_large",
@@ -52,7 +52,7 @@ impl Problem {
     pub(super) fn response(self) -> HttpResponse {
         let (status, title) = match self {
             Self::Refused(_) => (StatusCode::UNAUTHORIZED, "The request is not signed as this source expects"),
-            Self::PathToken => (StatusCode::UNAUTHORIZED, "The URL's token is missing or wrong"),
+            Self::Certificate => (StatusCode::SERVICE_UNAVAILABLE, "The certificate could not be had; come back later"),
             Self::UnknownSource => (StatusCode::NOT_FOUND, "There is no such source"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "This method is not taken here"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
@@ -65,10 +65,13 @@ impl Problem {
         let mut response = HttpResponse::build(status);
         response.content_type("application/problem+json");
         match self {
-            Self::Busy | Self::StoreUnavailable => drop(response.insert_header((RETRY_AFTER, RETRY_AFTER_SECS.to_string()))),
-            Self::Method => drop(response.insert_header((ALLOW, "POST, GET, HEAD"))),
+            Self::Busy | Self::StoreUnavailable | Self::Certificate => {
+                response.insert_header((RETRY_AFTER, RETRY_AFTER_SECS.to_string()));
+            }
+            Self::Method => {
+                response.insert_header((ALLOW, "POST, GET, HEAD"));
+            }
             Self::Refused(_)
-            | Self::PathToken
             | Self::UnknownSource
             | Self::BodyTooLarge
             | Self::HeadersTooLarge

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use crate::attribute::{Ledger, Wanted};
-use crate::domain::{AttemptOutcome, DeliveryId, DeliveryState, Request, RequestId, Sale, SaleId, Timestamp};
+use crate::domain::{Answer, AttemptOutcome, DeliveryId, DeliveryState, Request, RequestId, Sale, SaleId, Timestamp};
 use crate::verify::Verified;
 
 /// `[store]` of the configuration.
@@ -70,6 +70,48 @@ pub struct StoredRequest {
     pub id: RequestId,
     /// The request.
     pub request: Request,
+}
+
+/// An event for which something has to be fetched, or was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetching {
+    /// The request that held it.
+    pub request: StoredRequest,
+    /// Its place in the request.
+    pub position: u16,
+    /// Tries that failed since the last answer.
+    pub attempts: u32,
+    /// When it began to wait.
+    pub since: Timestamp,
+    /// What was answered so far, for this event.
+    pub answers: Vec<Answer>,
+}
+
+/// What came of one try to fetch something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// The request.
+    pub request: RequestId,
+    /// The event's place in it.
+    pub position: u16,
+    /// What came of it.
+    pub outcome: FetchOutcome,
+}
+
+/// What came of one try to fetch something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchOutcome {
+    /// An answer, or the end of all tries; the event is looked at again.
+    Answered(Answer),
+    /// Nothing is to be fetched any more: the event can be mapped.
+    Ready,
+    /// To be tried again.
+    Later {
+        /// When.
+        due_at: Timestamp,
+        /// Why, in words.
+        why: String,
+    },
 }
 
 /// A delivery handed to a sender under a lease. Its sale no longer changes.
@@ -165,6 +207,43 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`Error::Unavailable`].
     async fn expire(&self, now: Timestamp, limit: usize, rules: Fold) -> Result<usize, Error>;
+
+    /// Events of a source for which something has to be fetched by now, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn due_fetches(&self, source: &str, now: Timestamp, limit: usize) -> Result<Vec<Fetching>, Error>;
+
+    /// When the next fetch of a source is due, where one is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn next_fetch(&self, source: &str) -> Result<Option<Timestamp>, Error>;
+
+    /// Records what came of fetches. An answer is stored beside its request, as one more input of the fold.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; then the same is fetched again.
+    async fn record_fetches(&self, fetched: Vec<Fetched>, now: Timestamp) -> Result<(), Error>;
+
+    /// Events for which all was fetched, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn fetched(&self, limit: usize) -> Result<Vec<Fetching>, Error>;
+
+    /// Settles events for which all was fetched, as [`Store::settle`] does; those of which something else has to be fetched after
+    /// all go on waiting.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; then nothing is settled, and the same call may be made again.
+    async fn settle_fetched(
+        &self,
+        wanted: Wanted,
+        events: Vec<(RequestId, u16)>,
+        now: Timestamp,
+        rules: Fold,
+    ) -> Result<(), Error>;
 
     /// Leases due deliveries of an upstream to the caller until `leased_until`, at most `limit`, oldest first, and
     /// freezes their sales. A lease that has run out is due again.

@@ -161,4 +161,6 @@ pub struct QueueView {
     pub due: u64,
     /// Deliveries that a person must look at.
     pub dead: u64,
+    /// Events for which something has to be fetched.
+    pub fetching: u64,
 }

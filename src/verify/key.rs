@@ -1,26 +1,34 @@
 //! From configured secrets to keys that are ready to use.
 
 use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use hmac::{Hmac, KeyInit as _};
-use sha2::Sha256;
+use hmac::{Hmac, KeyInit, Mac as _, SimpleHmac};
+use md5::Md5;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256, Sha512};
+use sha3::Sha3_256;
 
-use super::spec::KeyForm;
+use super::public::PublicKey;
+use super::signature::BASE64;
+use super::spec::{Digest, KeyForm, SchemeName};
 use crate::domain::Secret;
 
-/// Secrets lose their padding when people copy them; the vendors' own libraries put it back.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-
-pub(super) type Mac = Hmac<Sha256>;
-
-/// Every key that the secrets of a source can be: any of them may match.
+/// A key that is ready to use.
 #[derive(Clone)]
-pub struct Keys(Vec<Mac>);
+pub(super) enum Key {
+    Mac(Mac),
+    Cipher([u8; 16]),
+    Public(PublicKey),
+}
+
+/// A keyed hash that has taken its key, and nothing else yet.
+#[derive(Clone)]
+pub(super) enum Mac {
+    Md5(Hmac<Md5>),
+    Sha1(Hmac<Sha1>),
+    Sha256(Hmac<Sha256>),
+    Sha512(Hmac<Sha512>),
+    Sha3(SimpleHmac<Sha3_256>),
+}
 
 /// A secret that cannot be a key of this provider. The operator's to mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,47 +44,113 @@ pub enum KeyError {
     },
 }
 
-impl Keys {
-    /// Makes the keys of several secrets, each in every form that fits, in order.
-    ///
-    /// # Errors
-    /// The first secret that fits no form, with its position.
-    pub fn new(secrets: &[Secret], forms: &[KeyForm]) -> Result<Self, (usize, KeyError)> {
-        let mut keys = Vec::new();
-        for (index, secret) in secrets.iter().enumerate() {
-            if secret.is_blank() {
-                return Err((index, KeyError::Blank));
-            }
-            let before = keys.len();
-            keys.extend(forms.iter().filter_map(|form| key_bytes(secret, *form)).map(|bytes| mac(&bytes)));
-            if keys.len() == before {
-                let forms = forms.iter().map(|form| format!("{form:?}")).collect::<Vec<_>>().join(", ");
-                return Err((index, KeyError::Form { forms }));
-            }
+impl Mac {
+    /// A keyed hash with this key.
+    pub(super) fn new(digest: Digest, key: &[u8]) -> Self {
+        fn keyed<M: KeyInit>(key: &[u8]) -> M {
+            M::new_from_slice(key).expect("HMAC takes keys of any length")
         }
-        Ok(Self(keys))
+        match digest {
+            Digest::Md5 => Self::Md5(keyed(key)),
+            Digest::Sha1 => Self::Sha1(keyed(key)),
+            Digest::Sha256 => Self::Sha256(keyed(key)),
+            Digest::Sha512 => Self::Sha512(keyed(key)),
+            Digest::Sha3_256 => Self::Sha3(keyed(key)),
+        }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Mac> {
-        self.0.iter()
+    /// The hash of these parts, one after the other.
+    pub(super) fn of<P: AsRef<[u8]>>(&self, parts: &[P]) -> Vec<u8> {
+        macro_rules! finish {
+            ($mac:expr) => {{
+                let mut mac = $mac.clone();
+                parts.iter().for_each(|part| mac.update(part.as_ref()));
+                mac.finalize().into_bytes().to_vec()
+            }};
+        }
+        match self {
+            Self::Md5(mac) => finish!(mac),
+            Self::Sha1(mac) => finish!(mac),
+            Self::Sha256(mac) => finish!(mac),
+            Self::Sha512(mac) => finish!(mac),
+            Self::Sha3(mac) => finish!(mac),
+        }
     }
 }
 
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} keys [redacted]", self.0.len())
+/// The plain hash of these parts, one after the other.
+pub(super) fn hash<P: AsRef<[u8]>>(digest: Digest, parts: &[P]) -> Vec<u8> {
+    fn of<D: sha2::Digest, P: AsRef<[u8]>>(parts: &[P]) -> Vec<u8> {
+        let mut hash = D::new();
+        parts.iter().for_each(|part| hash.update(part.as_ref()));
+        hash.finalize().to_vec()
+    }
+    match digest {
+        Digest::Md5 => of::<Md5, P>(parts),
+        Digest::Sha1 => of::<Sha1, P>(parts),
+        Digest::Sha256 => of::<Sha256, P>(parts),
+        Digest::Sha512 => of::<Sha512, P>(parts),
+        Digest::Sha3_256 => of::<Sha3_256, P>(parts),
     }
 }
 
-fn key_bytes(secret: &Secret, form: KeyForm) -> Option<Vec<u8>> {
-    let text = secret.expose();
+/// The keys that a secret can be, in the order of the forms.
+///
+/// # Errors
+/// It is blank, or fits none of the forms.
+pub(super) fn keys_of(secret: &Secret, scheme: SchemeName, digest: Digest, forms: &[KeyForm]) -> Result<Vec<Key>, KeyError> {
+    if secret.is_blank() {
+        return Err(KeyError::Blank);
+    }
+    let keys: Vec<Key> = forms.iter().filter_map(|form| key_of(secret.expose(), scheme, digest, *form)).collect();
+    if keys.is_empty() && !forms.is_empty() {
+        let forms = forms.iter().map(|form| format!("{form:?}")).collect::<Vec<_>>().join(", ");
+        return Err(KeyError::Form { forms });
+    }
+    Ok(keys)
+}
+
+fn key_of(text: &str, scheme: SchemeName, digest: Digest, form: KeyForm) -> Option<Key> {
     let bytes = match form {
         KeyForm::Utf8 => text.as_bytes().to_vec(),
-        KeyForm::WhsecBase64 => LENIENT.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok()?,
+        KeyForm::Base64 => BASE64.decode(text.trim()).ok()?,
+        KeyForm::WhsecBase64 => BASE64.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok()?,
+        KeyForm::Hex => hex::decode(text.trim()).ok()?,
+        KeyForm::Sha1 => Sha1::digest(text.as_bytes()).to_vec(),
+        KeyForm::HtmlDecoded => html_decoded(text).into_bytes(),
+        KeyForm::HtmlEncoded => html_encoded(text).into_bytes(),
+        KeyForm::Pem => return PublicKey::from_pem(text, scheme, digest).map(Key::Public),
+        KeyForm::WhpkBase64 => {
+            let raw = BASE64.decode(text.strip_prefix("whpk_").unwrap_or(text)).ok()?;
+            return PublicKey::ed25519(&raw).map(Key::Public);
+        }
     };
-    (!bytes.is_empty()).then_some(bytes)
+    if bytes.is_empty() {
+        return None;
+    }
+    match scheme {
+        SchemeName::EncryptedHash => bytes.try_into().ok().map(Key::Cipher),
+        SchemeName::Hmac
+        | SchemeName::Hash
+        | SchemeName::Rsa
+        | SchemeName::EcdsaP256
+        | SchemeName::Ed25519
+        | SchemeName::Certificate
+        | SchemeName::Equal
+        | SchemeName::Basic
+        | SchemeName::Unsigned => Some(Key::Mac(Mac::new(digest, &bytes))),
+    }
 }
 
-fn mac(key: &[u8]) -> Mac {
-    Mac::new_from_slice(key).expect("HMAC takes keys of any length")
+/// As PHP's `htmlspecialchars_decode` and WordPress' `wp_specialchars_decode` with both quotes.
+fn html_decoded(text: &str) -> String {
+    let quotes = [("&quot;", "\""), ("&#039;", "'"), ("&#39;", "'"), ("&#x27;", "'"), ("&apos;", "'")];
+    let decoded = quotes.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+    decoded.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+}
+
+/// As PHP's `htmlspecialchars` with both quotes.
+fn html_encoded(text: &str) -> String {
+    let encoded = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    encoded.replace('"', "&quot;").replace('\'', "&#039;")
 }

@@ -1,22 +1,38 @@
 //! Is this request genuine? A scheme, given as data by a pack, answers with a [`Verified`] or a [`Refusal`].
 //!
-//! No I/O, no clock: a request is judged as of its own receipt. There is no scheme that accepts everything.
+//! No I/O, no clock: a request is judged as of its own receipt. There is no scheme that accepts everything: where a provider does
+//! not sign, only a path token or a list of addresses opens the door.
 
+mod alternative;
+mod check;
+mod fields;
+mod input;
 mod key;
+mod keys;
+mod public;
 mod refusal;
+mod reply;
 mod scheme;
 mod sign;
 mod signature;
 mod spec;
+mod template;
+#[cfg(test)]
+mod tests;
+mod timestamp;
 
-pub use key::{KeyError, Keys};
+pub use key::KeyError;
+pub use keys::{KeyFault, Keys, Secrets};
+pub use public::{Chain, Roots};
 pub use refusal::Refusal;
+pub use reply::{Reply, ReplySpec};
 pub use scheme::Scheme;
-pub use spec::Spec;
+pub use sign::SignError;
+pub use spec::{Covers, Spec};
 
 use crate::domain::Request;
 
-/// A request whose signature was found good. Only [`Scheme::verify`] makes one, and only such a request can be stored.
+/// A request that was found genuine. Only [`Scheme::verify`] makes one, and only such a request can be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified(Request);
 

@@ -1,283 +1,263 @@
-//! A checked scheme and its one question: is this request genuine?
+//! All ways in which a provider signs, checked, and the one question: is this request genuine?
 
-use hmac::Mac as _;
+use std::collections::BTreeSet;
 
 use super::Verified;
-use super::key::Keys;
+use super::alternative::{Alternative, BASIC};
+use super::check::{self, alternative};
+use super::input::Input;
+use super::keys::{KeyFault, Keys, Secrets};
+use super::public::Chain;
 use super::refusal::Refusal;
-use super::signature::{Grammar, Place};
-use super::spec::{Bound, Digest, Format, KeyForm, SchemeName, Spec, TimestampSpec};
-use crate::domain::{Faults, Request, Secret};
+use super::signature::Spot;
+use super::spec::{Covers, SchemeName, Spec};
+use super::template::What;
+use super::timestamp::StampPlace;
+use crate::domain::{Faults, Request};
+use crate::envelope::{Envelope, Shape};
+
+pub(crate) use check::is_header_name;
 
 /// How a provider signs, checked and ready to judge requests.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Scheme {
-    pub(super) signed: Vec<Segment>,
-    pub(super) place: Place,
-    pub(super) timestamp: Option<Stamp>,
-    forms: Vec<KeyForm>,
-}
-
-/// One piece of what is signed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Segment {
-    Literal(String),
-    Body,
-    Timestamp,
-    Url,
-    Header(String),
-}
-
-/// Where the time of signing stands, and its bounds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) place: StampPlace,
-    max_age_secs: u32,
-    max_ahead_secs: Bound,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum StampPlace {
-    Header(String),
-    Member(String),
+    pub(super) alternatives: Vec<Alternative>,
+    pub(super) envelope: Envelope,
+    pub(super) shape: Shape,
 }
 
 impl Scheme {
-    /// Checks the `[verify]` table of a pack. Faults carry `file` and the key.
+    /// Checks the `[verify]` tables of a pack. Faults carry `file` and the key.
     ///
     /// # Errors
     /// Every fault that was found.
-    pub fn new(spec: &Spec, file: &str) -> Result<Self, Faults> {
-        let SchemeName::Hmac = spec.scheme;
-        let Digest::Sha256 = spec.digest;
+    pub fn new(specs: &[Spec], envelope: &Envelope, file: &str) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        let signed = segments(&spec.signed).unwrap_or_else(|cause| {
-            faults.add(file, "verify.signed", cause);
-            Vec::new()
-        });
-        if signed.iter().filter(|segment| **segment == Segment::Body).count() != 1 {
-            faults.add(file, "verify.signed", "must hold {body} exactly once, or a body could be changed unseen");
+        if specs.is_empty() {
+            faults.add(file, "verify", "names no way to verify anything");
         }
-        if spec.keys.is_empty() {
-            faults.add(file, "verify.keys", "name at least one form, such as \"utf8\"");
+        let mut alternatives = Vec::new();
+        for (index, spec) in specs.iter().enumerate() {
+            let key = if specs.len() == 1 { "verify".to_owned() } else { format!("verify[{index}]") };
+            if (specs.len() > 1) != spec.name.is_some() {
+                let cause = "must be there exactly where there are several [[verify]]";
+                faults.add(file, format!("{key}.name"), cause);
+            }
+            alternatives.push(alternative(spec, envelope, file, &key, &mut faults));
         }
-        let place = place(spec, file, &mut faults);
-        let timestamp = stamp(spec, &signed, file, &mut faults);
-        faults.or(Self { signed, place, timestamp, forms: spec.keys.clone() })
+        check_downgrade(&alternatives, file, &mut faults);
+        let is_whole = alternatives.iter().any(Alternative::needs_whole_body);
+        let shape = if is_whole { Shape::whole() } else { Shape::of(alternatives.iter().flat_map(Alternative::paths)) };
+        faults.or(Self { alternatives, envelope: envelope.clone(), shape })
     }
 
     /// The keys of a source's secrets under this scheme.
     ///
     /// # Errors
-    /// The position of the first secret that cannot be a key, and why.
-    pub fn keys(&self, secrets: &[Secret]) -> Result<Keys, (usize, super::KeyError)> {
-        Keys::new(secrets, &self.forms)
+    /// Every secret that is missing or cannot be a key.
+    pub fn keys(&self, secrets: Secrets) -> Result<Keys, Vec<KeyFault>> {
+        let mut faults = Vec::new();
+        let alternatives: Vec<_> = self.alternatives.iter().map(|way| way.keys(&secrets, &mut faults)).collect();
+        for (name, _) in secrets.named.iter().filter(|(_, secret)| secret.is_blank()) {
+            faults.push(KeyFault { key: format!("named_secrets.{name}"), cause: "the secret is empty".to_owned() });
+        }
+        if faults.is_empty() && alternatives.iter().all(Option::is_none) {
+            let ways: Vec<String> = self.alternatives.iter().map(needed).collect();
+            let cause = format!("without {} nothing can be verified", ways.join(", or "));
+            faults.push(KeyFault { key: "secrets".to_owned(), cause });
+        }
+        if faults.is_empty() { Ok(Keys { secrets, alternatives }) } else { Err(faults) }
     }
 
-    /// The one door to [`Verified`].
+    /// The one door to [`Verified`]: judges a request as of its receipt and takes it. What is a secret in it is not kept.
+    /// `certificate` is what stands at [`Scheme::certificate_url`].
     ///
     /// # Errors
     /// The part that disagreed.
-    pub fn verify(&self, keys: &Keys, request: Request) -> Result<Verified, Refusal> {
-        self.judge(keys, &request)?;
+    pub fn verify(&self, keys: &Keys, mut request: Request, certificate: Option<&Chain>) -> Result<Verified, Refusal> {
+        self.judge(keys, &request, certificate)?;
+        for spot in self.alternatives.iter().filter_map(Alternative::secret_spot) {
+            match spot {
+                Spot::Header(name) if request.headers.one(name).is_some() => request.headers.set(name, "[redacted]"),
+                Spot::Query(_) if request.query.is_some() => spot.write(&mut request, "[redacted]"),
+                // The body is kept byte for byte.
+                Spot::Header(_) | Spot::Query(_) | Spot::Form(_) | Spot::Json(_) => {}
+            }
+        }
+        request.path_token = None;
+        request.peer = None;
         Ok(Verified(request))
     }
 
     /// Judges a request as of its receipt, without taking it.
     ///
     /// # Errors
-    /// The part that disagreed. A wrong signature is named before a stale timestamp, so that only a sender who holds the
-    /// secret learns of the clock.
-    pub fn judge(&self, keys: &Keys, request: &Request) -> Result<(), Refusal> {
-        let candidates = self.place.candidates(&request.headers)?;
-        let timestamp = self.timestamp.as_ref().map(|stamp| stamp.read(&self.place, request)).transpose()?;
-        let is_genuine = self.parts(request, timestamp.as_deref()).map(|parts| {
-            keys.iter().any(|key| {
-                let mut mac = key.clone();
-                parts.iter().for_each(|part| mac.update(part));
-                candidates.iter().any(|candidate| mac.clone().verify_slice(candidate).is_ok())
-            })
-        })?;
-        if !is_genuine {
-            return Err(Refusal::SignatureMismatch { header: self.place.header.clone(), candidates: candidates.len() });
+    /// The part that disagreed.
+    pub fn judge(&self, keys: &Keys, request: &Request, certificate: Option<&Chain>) -> Result<(), Refusal> {
+        keys.admit(request)?;
+        let input = Input::new(request, &self.envelope, &self.shape);
+        let (way, index) = self.choose(keys, &input)?;
+        if way.scheme == SchemeName::Unsigned && !keys.has_door() {
+            return Err(Refusal::PathToken); // such keys cannot be made; nothing unsigned passes by an omission of ours either
         }
-        match (&self.timestamp, timestamp) {
-            (Some(stamp), Some(text)) => stamp.judge(&text, request),
-            (None, _) | (_, None) => Ok(()),
-        }
+        way.judge(keys, keys.alternatives[index].as_deref().unwrap_or_default(), &input, certificate)
     }
 
-    /// The headers that are covered by the signature, so that their values can be trusted.
-    pub fn signed_headers(&self) -> impl Iterator<Item = &str> {
-        self.signed.iter().filter_map(|segment| match segment {
-            Segment::Header(name) => Some(name.as_str()),
-            Segment::Literal(_) | Segment::Body | Segment::Timestamp | Segment::Url => None,
+    /// The URL of the certificate by which the request is to be judged, where its scheme needs one.
+    ///
+    /// # Errors
+    /// The request names none that may be looked at.
+    pub fn certificate_url(&self, keys: &Keys, request: &Request) -> Result<Option<String>, Refusal> {
+        if self.alternatives.iter().all(|way| way.certificate.is_none()) {
+            return Ok(None);
+        }
+        keys.admit(request)?;
+        let input = Input::new(request, &self.envelope, &self.shape);
+        self.choose(keys, &input)?.0.certificate_url(request)
+    }
+
+    /// The first way for which there are secrets and whose guard holds; no other is tried.
+    pub(super) fn choose(&self, keys: &Keys, input: &Input<'_>) -> Result<(&Alternative, usize), Refusal> {
+        let usable = || self.alternatives.iter().enumerate().filter(|(index, _)| keys.alternatives[*index].is_some());
+        let found = usable().find(|(_, way)| way.fits(input)).map(|(index, way)| (way, index));
+        found.ok_or_else(|| {
+            let names: Vec<&str> = usable().filter_map(|(_, way)| way.name.as_deref()).collect();
+            Refusal::NoWayFits { ways: names.join(", ") }
         })
+    }
+
+    /// What every way binds, at least.
+    pub fn covers(&self) -> Covers {
+        self.alternatives.iter().map(|way| way.covers).min().unwrap_or(Covers::Nothing)
+    }
+
+    /// True where some way has no signature at all.
+    pub fn is_unsigned(&self) -> bool {
+        self.alternatives.iter().any(|way| way.scheme == SchemeName::Unsigned)
+    }
+
+    /// The networks from which the provider says it sends, where it does not sign.
+    pub fn published_ips(&self) -> impl Iterator<Item = &str> {
+        self.alternatives.iter().flat_map(|way| &way.ips).map(String::as_str)
+    }
+
+    /// True where every way binds this header.
+    pub fn signs_header(&self, name: &str) -> bool {
+        self.binds(|what| matches!(what, What::Header(known) if known.eq_ignore_ascii_case(name)))
+    }
+
+    /// True where every way binds this value of the query.
+    pub fn signs_query(&self, name: &str) -> bool {
+        self.binds(|what| matches!(what, What::Query(known) if known == name))
+    }
+
+    /// True where every way binds this field of the body, or all of it. A scheme that binds nothing believes its sender whole.
+    pub fn signs_path(&self, path: &str) -> bool {
+        self.alternatives.iter().all(|way| match way.covers {
+            Covers::Body | Covers::Nothing => true,
+            Covers::Fields => way.signed.iter().all(|template| {
+                template.tokens().iter().any(|token| match &token.what {
+                    What::Json(known) => **known.text() == *path,
+                    What::Form(key) => path == format!("$.{key}") || path == format!("$['{key}']"),
+                    _ => false,
+                })
+            }),
+        })
+    }
+
+    /// The path to the items that are signed one by one, where they are.
+    pub fn each(&self) -> Option<&str> {
+        self.alternatives.iter().find_map(|way| way.each.as_ref()).map(|each| &**each.text())
+    }
+
+    fn binds(&self, is_wanted: impl Fn(&What) -> bool) -> bool {
+        let binds = |way: &Alternative| {
+            !way.signed.is_empty()
+                && way.signed.iter().all(|template| template.tokens().iter().any(|token| is_wanted(&token.what)))
+        };
+        self.alternatives.iter().all(binds)
     }
 
     /// True where the provider signs the URL that it was given.
     pub fn signs_url(&self) -> bool {
-        self.signed.contains(&Segment::Url)
+        self.alternatives.iter().any(|way| way.tokens().any(|what| matches!(what, What::Url | What::UrlPath)))
     }
 
-    /// The header that holds the signature.
-    pub fn signature_header(&self) -> &str {
-        &self.place.header
+    /// The headers that hold a signature or the time of signing, which are new in every retry.
+    pub fn own_headers(&self) -> BTreeSet<&str> {
+        self.own_spots().filter_map(|spot| if let Spot::Header(name) = spot { Some(name.as_str()) } else { None }).collect()
     }
 
-    /// The header that holds nothing but the time of signing, where there is one.
-    pub fn timestamp_header(&self) -> Option<&str> {
-        match &self.timestamp.as_ref()?.place {
-            StampPlace::Header(name) => Some(name),
-            StampPlace::Member(_) => None,
-        }
+    /// The values of the query that hold a signature or the time of signing.
+    pub fn own_queries(&self) -> BTreeSet<&str> {
+        self.own_spots().filter_map(|spot| if let Spot::Query(name) = spot { Some(name.as_str()) } else { None }).collect()
     }
 
-    /// One sentence for `pack show`.
-    pub fn describe(&self) -> String {
-        let signed: String = self.signed.iter().map(Segment::describe).collect();
-        let age = match &self.timestamp {
-            Some(stamp) => format!(", refused when older than {} s at receipt", stamp.max_age_secs),
-            None => ", without a timestamp".to_owned(),
-        };
-        format!("HMAC-SHA256 over {signed}, in the header {}{age}", self.place.header)
-    }
-
-    /// The bytes that are signed, piece by piece.
-    pub(super) fn parts<'a>(&'a self, request: &'a Request, timestamp: Option<&'a str>) -> Result<Vec<&'a [u8]>, Refusal> {
-        let missing = |part: &str| Refusal::PartMissing { part: part.to_owned() };
-        self.signed
-            .iter()
-            .map(|segment| match segment {
-                Segment::Literal(text) => Ok(text.as_bytes()),
-                Segment::Body => Ok(request.body.as_slice()),
-                Segment::Timestamp => timestamp.map(str::as_bytes).ok_or_else(|| missing("the timestamp")),
-                Segment::Url => request.url.as_deref().map(str::as_bytes).ok_or_else(|| missing("the URL")),
-                Segment::Header(name) => {
-                    request.headers.one(name).map(str::as_bytes).ok_or_else(|| missing(&format!("the header {name}")))
-                }
-            })
-            .collect()
-    }
-}
-
-impl Segment {
-    fn describe(&self) -> String {
-        match self {
-            Self::Literal(text) => text.clone(),
-            Self::Body => "{body}".to_owned(),
-            Self::Timestamp => "{timestamp}".to_owned(),
-            Self::Url => "{url}".to_owned(),
-            Self::Header(name) => format!("{{{name}}}"),
-        }
-    }
-}
-
-impl Stamp {
-    fn read(&self, signature: &Place, request: &Request) -> Result<String, Refusal> {
-        let text = match &self.place {
-            StampPlace::Header(name) => request.headers.one(name).map(str::to_owned),
-            StampPlace::Member(label) => signature.member(&request.headers, label)?,
-        };
-        text.ok_or_else(|| Refusal::PartMissing { part: "the timestamp".to_owned() })
-    }
-
-    fn judge(&self, text: &str, request: &Request) -> Result<(), Refusal> {
-        let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let signed_at: i64 = text.parse().ok().filter(|_| is_plain).ok_or(Refusal::TimestampMalformed)?;
-        let age_secs = request.received_at.as_second().saturating_sub(signed_at);
-        if age_secs > i64::from(self.max_age_secs) {
-            return Err(Refusal::TimestampStale { age_secs, allowed_secs: self.max_age_secs });
-        }
-        match self.max_ahead_secs {
-            Bound::Secs(allowed_secs) if age_secs.saturating_neg() > i64::from(allowed_secs) => {
-                Err(Refusal::TimestampAhead { ahead_secs: age_secs.saturating_neg(), allowed_secs })
-            }
-            Bound::Secs(_) | Bound::Any => Ok(()),
-        }
-    }
-}
-
-/// Takes `{timestamp}.{body}` apart.
-fn segments(text: &str) -> Result<Vec<Segment>, String> {
-    let mut segments = Vec::new();
-    let mut rest = text;
-    while let Some((literal, tail)) = rest.split_once('{') {
-        if !literal.is_empty() {
-            segments.push(Segment::Literal(literal.to_owned()));
-        }
-        let (token, tail) = tail.split_once('}').ok_or("a { is never closed")?;
-        segments.push(match token {
-            "body" => Segment::Body,
-            "timestamp" => Segment::Timestamp,
-            "url" => Segment::Url,
-            _ => match token.strip_prefix("header:") {
-                Some(name) if is_header_name(name) => Segment::Header(name.to_ascii_lowercase()),
-                Some(_) | None => {
-                    return Err(format!("{{{token}}} is unknown: use {{body}}, {{timestamp}}, {{url}} or {{header:NAME}}"));
-                }
-            },
+    fn own_spots(&self) -> impl Iterator<Item = &Spot> {
+        let places = self.alternatives.iter().filter_map(|way| way.place.as_ref()).map(|place| &place.spot);
+        let stamps = self.alternatives.iter().filter_map(|way| match &way.timestamp.as_ref()?.place {
+            StampPlace::Spot(spot) => Some(spot),
+            StampPlace::Member(_) | StampPlace::Position(_) => None,
         });
-        rest = tail;
+        places.chain(stamps)
     }
-    if rest.contains('}') {
-        return Err("a } without its {".to_owned());
+
+    /// The named secrets that some way can use, and whether every way needs them.
+    pub fn named_secrets(&self) -> BTreeSet<String> {
+        let also = self.alternatives.iter().any(|way| way.also_basic).then(|| BASIC.map(str::to_owned));
+        self.alternatives.iter().flat_map(Alternative::named_secrets).chain(also.into_iter().flatten()).collect()
     }
-    if !rest.is_empty() {
-        segments.push(Segment::Literal(rest.to_owned()));
+
+    /// True where some way uses the source's unnamed secrets.
+    pub fn uses_unnamed_secrets(&self) -> bool {
+        self.alternatives.iter().any(|way| way.secret.is_none() && way.uses_own_secret())
     }
-    Ok(segments)
+
+    /// One sentence for each way, for people.
+    pub fn describe(&self) -> Vec<String> {
+        let named = |way: &Alternative| match &way.name {
+            Some(name) => format!("{name}: {}", way.describe()),
+            None => way.describe(),
+        };
+        self.alternatives.iter().map(named).collect()
+    }
+
+    /// The families of its ways, for listings.
+    pub fn families(&self) -> Vec<&'static str> {
+        let mut names: Vec<&str> = self.alternatives.iter().map(|way| way.scheme.as_str()).collect();
+        names.dedup();
+        names
+    }
 }
 
-/// True for a name that HTTP allows (RFC 9110, section 5.6.2, without the odd characters).
-pub(crate) fn is_header_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-}
-
-fn place(spec: &Spec, file: &str, faults: &mut Faults) -> Place {
-    let signature = &spec.signature;
-    if !is_header_name(&signature.header) {
-        faults.add(file, "verify.signature.header", "is not a header name");
-    }
-    let grammar = match (signature.format, signature.separator, &signature.label) {
-        (Format::Plain, None, None) => Grammar::Plain,
-        (Format::Plain, ..) => {
-            faults.add(file, "verify.signature", "separator and label belong to the formats pairs and versions");
-            Grammar::Plain
-        }
-        (format @ (Format::Pairs | Format::Versions), Some(between), Some(label)) if !label.is_empty() => {
-            let inside = Grammar::inside(format);
-            if between == inside {
-                faults.add(file, "verify.signature.separator", format!("{between} already stands inside a member"));
+/// Who was given the secret of one way must not be able to go another that binds less.
+fn check_downgrade(alternatives: &[Alternative], file: &str, faults: &mut Faults) {
+    for (index, one) in alternatives.iter().enumerate() {
+        for other in alternatives[..index].iter().filter(|other| other.covers != one.covers) {
+            let share = one.uses_own_secret() && other.uses_own_secret() && one.secret == other.secret;
+            if share {
+                let names = [other, one].map(|way| way.name.clone().unwrap_or_default());
+                let cause = format!("{} and {} bind unlike much, so they must not share a secret", names[0], names[1]);
+                faults.add(file, format!("verify[{index}].secret"), cause);
             }
-            Grammar::Members { between, inside, label: label.clone() }
         }
-        (Format::Pairs | Format::Versions, ..) => {
-            faults.add(file, "verify.signature", "this format needs a separator and a label");
-            Grammar::Plain
+        let is_last = index + 1 == alternatives.len();
+        if one.guard.is_none()
+            && !is_last
+            && one.secret.is_none()
+            && alternatives[index + 1..].iter().all(|way| way.secret.is_none())
+        {
+            faults.add(file, format!("verify[{index}].when"), "is missing: no later way would ever be gone");
         }
-    };
-    Place { header: signature.header.clone(), grammar, encoding: spec.encoding }
+    }
 }
 
-fn stamp(spec: &Spec, signed: &[Segment], file: &str, faults: &mut Faults) -> Option<Stamp> {
-    let is_signed = signed.contains(&Segment::Timestamp);
-    let Some(TimestampSpec { header, label, max_age_secs, max_ahead_secs }) = &spec.timestamp else {
-        if is_signed {
-            faults.add(file, "verify.timestamp", "is missing, though verify.signed holds {timestamp}");
-        }
-        return None;
-    };
-    if !is_signed {
-        faults.add(file, "verify.timestamp", "is useless unless verify.signed holds {timestamp}: anyone could change it");
+/// What a source must bring for a way.
+fn needed(way: &Alternative) -> String {
+    if way.scheme == SchemeName::Unsigned {
+        return "path_token or allow_ips (this provider does not sign)".to_owned();
     }
-    let place = match (header, label) {
-        (Some(header), None) if is_header_name(header) => StampPlace::Header(header.clone()),
-        (None, Some(label)) if spec.signature.format == Format::Pairs => StampPlace::Member(label.clone()),
-        (Some(_) | None, Some(_) | None) => {
-            faults.add(file, "verify.timestamp", "needs either header, or label where the signature's format is pairs");
-            return None;
-        }
-    };
-    Some(Stamp { place, max_age_secs: *max_age_secs, max_ahead_secs: *max_ahead_secs })
+    let own = (way.secret.is_none() && way.uses_own_secret()).then(|| "secrets".to_owned());
+    let named = way.named_secrets().into_iter().map(|name| format!("named_secrets.{name}"));
+    own.into_iter().chain(named).collect::<Vec<_>>().join(" and ")
 }

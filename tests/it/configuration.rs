@@ -60,7 +60,6 @@ fn all_faults_are_reported_at_once_with_file_and_key() {
         "sources[0].secrets[0]",
         "sources[0].accept",
         "sources[1].pack",
-        "sources[1].secrets",
         "sources[2].name",
         "upstreams[0].token",
         "upstreams[0].base_url",

@@ -1,7 +1,8 @@
 //! The public listener's contract: statuses, stable codes, limits.
 
 use actix_web::http::Method;
-use salebridge::domain::{Clock as _, SystemClock};
+use salebridge::domain::{Clock as _, Secret, SystemClock};
+use salebridge::verify::Secrets;
 use serde_json::json;
 
 use crate::harness::process::{Served, Sink, exchange, free_address, get, post, wait_until};
@@ -91,7 +92,7 @@ async fn any_of_several_signatures_and_secrets_may_match() {
     let more = "[[sources]]\nname = \"rotated\"\npack = \"stripe\"\nsecrets = [\"whsec_new\", \"whsec_old\"]\n";
     let mut bridge = Bridge::with(more).await;
     let body = stripe_checkout(1, &who("c-1", "user_1")).to_string();
-    let old = bridge.sources["rotated"].with_secrets(&[salebridge::domain::Secret::new("whsec_old")]).unwrap();
+    let old = bridge.sources["rotated"].with_secrets(Secrets::of(&[Secret::new("whsec_old")])).unwrap();
     let signed = crate::harness::webhooks::signed(&old, body.as_bytes(), &[], bridge.now());
     let value = &signed.iter().find(|(name, _)| name == "stripe-signature").unwrap().1;
     let many = value.replace(",v1=", &format!(",v1={},v0=ff,v1=", "a".repeat(64)));

@@ -16,6 +16,7 @@ mod configuration;
 mod crash;
 mod documents;
 mod door;
+mod enriching;
 mod forwarding;
 mod histories;
 mod hostile;

@@ -12,12 +12,12 @@ const CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"
 const READ_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 
 /// The columns that [`read`] expects.
-pub(super) const COLUMNS: &str = "id, source, received_at, url, headers, body";
+pub(super) const COLUMNS: &str = "id, source, received_at, url, headers, body, query";
 
 /// Appends a request inside the open transaction, or finds the one of the same fingerprint.
 pub(super) fn append(connection: &Connection, request: &Request, fingerprint: Option<Fingerprint>) -> Result<Appended, Error> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO inbox (source, received_at, url, headers, body, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO inbox (source, received_at, url, headers, body, digest, query) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (digest) DO NOTHING",
     )?;
     let inserted = insert.execute(params![
@@ -27,6 +27,7 @@ pub(super) fn append(connection: &Connection, request: &Request, fingerprint: Op
         headers_to_json(&request.headers),
         request.body,
         fingerprint,
+        request.query,
     ])?;
     if inserted == 1 {
         return Ok(Appended::New(connection.last_insert_rowid()));
@@ -37,7 +38,7 @@ pub(super) fn append(connection: &Connection, request: &Request, fingerprint: Op
 
 pub(super) fn unsettled(connection: &Connection, after: RequestId, limit: usize) -> Result<Vec<StoredRequest>, Error> {
     let mut select = connection.prepare_cached(
-        "SELECT id, source, received_at, url, headers, body FROM inbox
+        "SELECT id, source, received_at, url, headers, body, query FROM inbox
          WHERE id > MAX(?1, (SELECT settled_through FROM progress)) ORDER BY id LIMIT ?2",
     )?;
     let mut rows = select.query(params![after, limit])?;
@@ -59,13 +60,16 @@ pub(super) fn find(connection: &Connection, id: RequestId) -> Result<Option<Requ
     select.query_row([id], |row| Ok(read(row))).optional()?.transpose()
 }
 
-fn read(row: &Row<'_>) -> Result<Request, Error> {
+pub(super) fn read(row: &Row<'_>) -> Result<Request, Error> {
     Ok(Request {
         source: row.get(1)?,
         received_at: from_millis(row.get(2)?),
         url: row.get(3)?,
         headers: headers_from_json(row.get_ref(4)?.as_str().map_err(|error| Error::Damaged(error.to_string()))?)?,
         body: row.get(5)?,
+        query: row.get(6)?,
+        path_token: None,
+        peer: None,
     })
 }
 

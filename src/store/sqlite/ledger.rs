@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::fetches;
 use super::row::{SALE_BY_ID, damaged, origin, origin_from, sale, scope, write_sale};
 use crate::attribute::{Changes, DoubleCount, EventRecord, Ledger, SaleKey, Wanted};
 use crate::domain::{Found, Identity, RequestId, Sale, SaleId, Scope, Timestamp, from_millis};
@@ -37,7 +38,15 @@ pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Ledger, E
         }
     }
     let next_sale = connection.prepare_cached("SELECT COALESCE(MAX(id), 0) + 1 FROM sales")?.query_row([], |row| row.get(0))?;
-    Ok(Ledger::new(next_sale, sales.into_values().collect(), identities, applied))
+    let mut hints = HashMap::new();
+    let mut by_hint = connection.prepare_cached("SELECT buyer FROM hints WHERE scope = ?1 AND kind = ?2 AND value = ?3")?;
+    for place in &wanted.hints {
+        let buyer: Option<String> = by_hint.query_row(params![scope(&place.0), place.1, place.2], |row| row.get(0)).optional()?;
+        if let Some(buyer) = buyer {
+            hints.insert(place.clone(), serde_json::from_str(&buyer)?);
+        }
+    }
+    Ok(Ledger::new(next_sale, sales.into_values().collect(), identities, applied, hints))
 }
 
 pub(super) fn expired(connection: &Connection, now: Timestamp, limit: usize) -> Result<(Ledger, usize), Error> {
@@ -52,7 +61,7 @@ pub(super) fn expired(connection: &Connection, now: Timestamp, limit: usize) -> 
     let count = sales.len();
     let mut identities = HashMap::new();
     load_missing_identities(connection, &sales, &mut identities)?;
-    Ok((Ledger::new(SaleId::MAX, sales.into_values().collect(), identities, HashSet::new()), count))
+    Ok((Ledger::new(SaleId::MAX, sales.into_values().collect(), identities, HashSet::new(), HashMap::new()), count))
 }
 
 pub(super) fn next_expiry(connection: &Connection) -> Result<Option<Timestamp>, Error> {
@@ -74,6 +83,11 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) 
     }
     changes.events.iter().try_for_each(|event| put_event(connection, event))?;
     let millis = now.as_millisecond();
+    for (place, kind, value, buyer) in &changes.hints {
+        let sql = "INSERT INTO hints VALUES (?1, ?2, ?3, ?4) ON CONFLICT (scope, kind, value) DO UPDATE SET buyer = ?4";
+        connection.prepare_cached(sql)?.execute(params![scope(place), kind, value, serde_json::to_string(buyer)?])?;
+    }
+    changes.fetches.iter().try_for_each(|fetch| fetches::begin(connection, fetch, millis))?;
     for delivery in &changes.deliveries {
         let sql = "INSERT INTO deliveries (sale, upstream, state, due_at, attempts, updated_at) VALUES (?1, ?2, ?3, ?4, 0, ?4)";
         connection.prepare_cached(sql)?.execute(params![delivery.sale, delivery.upstream, delivery.state.as_str(), millis])?;
@@ -207,7 +221,9 @@ fn put_identity(connection: &Connection, place: &Scope, customer: &str, identity
 }
 
 fn put_event(connection: &Connection, event: &EventRecord) -> Result<(), Error> {
-    let sql = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let sql = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (request, position) DO UPDATE
+         SET unique_id = ?4, kind = ?5, mode = ?6, at = ?7, outcome = ?8, code = ?9, reason = ?10, sale = ?11
+         WHERE outcome = 'fetching'";
     connection.prepare_cached(sql)?.execute(params![
         event.request,
         event.position,

@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod deliveries;
+mod fetches;
 mod inbox;
 mod ledger;
 mod migrations;
@@ -22,8 +23,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use self::writer::Writer;
 use super::{
-    Appended, Attempt, Claimed, DeliveryView, Error, Fingerprint, Fold, QueueView, RequestView, Retry, SaleView, Store,
-    StoredRequest, UpstreamView,
+    Appended, Attempt, Claimed, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, QueueView, RequestView, Retry,
+    SaleView, Store, StoredRequest, UpstreamView,
 };
 use crate::attribute::Wanted;
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Timestamp};
@@ -114,6 +115,38 @@ impl Store for Sqlite {
             rules(&mut slice);
             ledger::write(connection, &slice.into_changes(), now)?;
             ledger::mark(connection, through)
+        };
+        self.writer.run(settle).await
+    }
+
+    fn due_fetches(&self, source: &str, now: Timestamp, limit: usize) -> Result<Vec<Fetching>, Error> {
+        self.read(|connection| fetches::due(connection, source, now, limit))
+    }
+
+    fn next_fetch(&self, source: &str) -> Result<Option<Timestamp>, Error> {
+        self.read(|connection| fetches::next(connection, source))
+    }
+
+    async fn record_fetches(&self, fetched: Vec<Fetched>, now: Timestamp) -> Result<(), Error> {
+        self.writer.run(move |connection| fetches::record(connection, &fetched, now)).await
+    }
+
+    fn fetched(&self, limit: usize) -> Result<Vec<Fetching>, Error> {
+        self.read(|connection| fetches::ready(connection, limit))
+    }
+
+    async fn settle_fetched(
+        &self,
+        wanted: Wanted,
+        events: Vec<(RequestId, u16)>,
+        now: Timestamp,
+        mut rules: Fold,
+    ) -> Result<(), Error> {
+        let settle = move |connection: &Connection| {
+            let mut slice = ledger::load(connection, &wanted)?;
+            rules(&mut slice);
+            fetches::end(connection, &events)?;
+            ledger::write(connection, &slice.into_changes(), now)
         };
         self.writer.run(settle).await
     }

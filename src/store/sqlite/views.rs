@@ -95,9 +95,9 @@ pub(super) fn queues(connection: &Connection) -> Result<QueueView, Error> {
     let sql = "SELECT (SELECT COALESCE(MAX(id), 0) FROM inbox) - (SELECT settled_through FROM progress),
         (SELECT COUNT(*) FROM sales WHERE state = 'waiting'),
         (SELECT COUNT(*) FROM deliveries WHERE state = 'due') + (SELECT COUNT(*) FROM deliveries WHERE state = 'sending'),
-        (SELECT COUNT(*) FROM deliveries WHERE state = 'dead')";
+        (SELECT COUNT(*) FROM deliveries WHERE state = 'dead'), (SELECT COUNT(*) FROM fetches)";
     Ok(connection.query_row(sql, [], |row| {
-        Ok(QueueView { unsettled: row.get(0)?, waiting: row.get(1)?, due: row.get(2)?, dead: row.get(3)? })
+        Ok(QueueView { unsettled: row.get(0)?, waiting: row.get(1)?, due: row.get(2)?, dead: row.get(3)?, fetching: row.get(4)? })
     })?)
 }
 
@@ -179,7 +179,7 @@ fn request_view(connection: &Connection, row: &Row<'_>) -> Result<RequestView, E
     let mut events =
         connection.prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE request = ?1 ORDER BY position"))?;
     let events: Vec<EventView> = events.query_map(params![id], event_view)?.collect::<Result<_, _>>()?;
-    let strongest = ["sale", "corroborates", "parked", "ignored", "duplicate"];
+    let strongest = ["sale", "corroborates", "fetching", "parked", "ignored", "duplicate"];
     let outcome = strongest.into_iter().find(|outcome| events.iter().any(|event| event.outcome == *outcome));
     Ok(RequestView {
         id,

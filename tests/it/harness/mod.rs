@@ -12,11 +12,13 @@ use actix_web::http::Method;
 use actix_web::{App, test, web};
 use salebridge::app;
 use salebridge::domain::{Clock as _, DeliveryState, FixedClock, Timestamp};
+use salebridge::enrich::{Enricher, HttpFetcher};
 use salebridge::forward::Sender;
 use salebridge::pack::Source;
 use salebridge::pipeline::{Bell, Pipeline};
-use salebridge::receive;
+use salebridge::receive::{self, Certificates};
 use salebridge::store::{Access, DeliveryView, RequestView, SaleView, Sqlite, Store};
+use salebridge::verify::Chain;
 use serde_json::Value;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -33,6 +35,11 @@ pub(crate) struct Bridge {
     config: receive::Config,
     pipeline: Pipeline,
     senders: Vec<Sender>,
+    enrichers: Vec<Enricher>,
+    /// Certificates by URL, as PEM; all others cannot be had.
+    pub(crate) certificates: HashMap<String, String>,
+    /// The address from which requests come.
+    pub(crate) peer: std::net::SocketAddr,
     leaves_work: bool,
     _folder: tempfile::TempDir,
 }
@@ -42,6 +49,17 @@ pub(crate) struct Bridge {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Value,
+    pub(crate) text: String,
+}
+
+struct Pems(HashMap<String, String>);
+
+#[async_trait::async_trait]
+impl Certificates for Pems {
+    async fn certificate(&self, url: &str) -> Result<Arc<Chain>, String> {
+        let pem = self.0.get(url).ok_or("the test has none there")?;
+        Ok(Arc::new(Chain::from_pem(pem.as_bytes())))
+    }
 }
 
 impl Bridge {
@@ -57,17 +75,36 @@ impl Bridge {
         bridge
     }
 
+    /// As [`Bridge::with`], with more lines in `[server]`.
+    pub(crate) async fn with_server(server: &str, more: &str) -> Self {
+        let bridge = Self::made(server, more).await;
+        bridge.upstream_answers(200, r#"{"status":true,"data":"Sale tracked"}"#).await;
+        bridge
+    }
+
     /// As [`Bridge::with`], but the upstream answers nothing until it is told to.
     pub(crate) async fn with_silent_upstream(more: &str) -> Self {
+        Self::made("", more).await
+    }
+
+    async fn made(server: &str, more: &str) -> Self {
         let upstream = MockServer::start().await;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
-        std::fs::write(&path, configuration("127.0.0.1:0", &upstream.uri(), more)).unwrap();
+        let text = configuration("127.0.0.1:0", &upstream.uri(), more).replace("[server]\n", &format!("[server]\n{server}"));
+        std::fs::write(&path, text).unwrap();
         let checked = app::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
         let store: Arc<dyn Store> = Arc::new(Sqlite::open(&checked.store_path, Access::Scratch, 1024).unwrap());
         let clock = Arc::new(FixedClock::new(START.parse().unwrap()));
         let sender = |upstream| Sender::new(upstream, Arc::clone(&store), Arc::clone(&clock) as _, Box::new(|| 0)).unwrap();
+        let enrichers = checked.sources.values().filter_map(|source| {
+            let fetcher = HttpFetcher::new(source.api.clone()?, Box::new(|| 7)).unwrap();
+            Some(Enricher::new(Arc::clone(source), Arc::clone(&store), Arc::new(fetcher), Box::new(|| 0)))
+        });
         Self {
+            enrichers: enrichers.collect(),
+            certificates: HashMap::new(),
+            peer: "198.51.100.7:4000".parse().unwrap(),
             senders: checked.upstreams.into_iter().map(sender).collect(),
             pipeline: Pipeline::new(Arc::clone(&store), Arc::clone(&checked.sources), checked.rules),
             sources: checked.sources,
@@ -115,9 +152,11 @@ impl Bridge {
     pub(crate) async fn asks(&self, method: Method, path: &str, body: &[u8], headers: &[(String, String)]) -> Reply {
         let clock: Arc<FixedClock> = Arc::clone(&self.clock);
         let bell = Arc::new(Bell::default());
-        let state = receive::State::new(&self.config, Arc::clone(&self.sources), Arc::clone(&self.store), clock, bell);
+        let certificates = Arc::new(Pems(self.certificates.clone()));
+        let state =
+            receive::State::new(&self.config, Arc::clone(&self.sources), Arc::clone(&self.store), clock, bell, certificates);
         let service = test::init_service(App::new().app_data(web::Data::new(state)).configure(receive::routes)).await;
-        let mut request = test::TestRequest::with_uri(path).method(method).set_payload(body.to_vec());
+        let mut request = test::TestRequest::with_uri(path).peer_addr(self.peer).method(method).set_payload(body.to_vec());
         for (name, value) in headers {
             request = request.append_header((name.as_str(), value.as_str()));
         }
@@ -126,14 +165,24 @@ impl Bridge {
         let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         let is_problem = header("content-type").as_deref() == Some("application/problem+json");
         let body = test::read_body(response).await;
+        let text = String::from_utf8_lossy(&body).into_owned();
         let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         assert_eq!(is_problem, body["code"].is_string(), "problems are application/problem+json with a code: {body}");
-        Reply { status, body }
+        Reply { status, body, text }
     }
 
     /// Settles the inbox.
     pub(crate) async fn settles(&self) {
         while self.pipeline.step(self.clock.now()).await.unwrap() != salebridge::pipeline::Step::default() {}
+    }
+
+    /// Settles, and fetches everything that is due now, until nothing is left to be done.
+    pub(crate) async fn fetches(&self) {
+        self.settles().await;
+        for enricher in &self.enrichers {
+            while enricher.step(&*self.clock).await.unwrap().tried > 0 {}
+        }
+        self.settles().await;
     }
 
     /// Settles, then sends everything that is due now and waits for the answers.
@@ -199,7 +248,7 @@ impl Drop for Bridge {
             return;
         }
         let queues = self.store.queues().unwrap();
-        assert_eq!((queues.unsettled, queues.due), (0, 0), "the test leaves work behind: {queues:?}");
+        assert_eq!((queues.unsettled, queues.fetching, queues.due), (0, 0, 0), "the test leaves work behind: {queues:?}");
     }
 }
 

@@ -17,10 +17,23 @@ pub(crate) fn signed(source: &Source, body: &[u8], headers: &[(&str, &str)], now
     for (name, value) in headers {
         all.set(name, *value);
     }
-    let mut request =
-        Request { source: source.name.to_string(), headers: all, body: body.to_vec(), url: source.url.clone(), received_at: now };
+    let mut request = request(source, all, body, now);
     source.pack.scheme.sign(&source.keys, &mut request).unwrap();
     request.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// A request to a source as the door would see it.
+pub(crate) fn request(source: &Source, headers: Headers, body: &[u8], now: Timestamp) -> Request {
+    Request {
+        source: source.name.to_string(),
+        headers,
+        body: body.to_vec(),
+        query: None,
+        url: source.url.clone(),
+        path_token: None,
+        peer: None,
+        received_at: now,
+    }
 }
 
 /// A click and a customer as metadata.

@@ -1,0 +1,140 @@
+//! Works through what has to be fetched for one source.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+
+use super::fetcher::{Failure, Fetcher};
+use crate::domain::{Answer, Clock, Fetch, Meaning, Timestamp};
+use crate::map::RequestView;
+use crate::outbound::jittered;
+use crate::pack::Source;
+use crate::store::{Error, FetchOutcome, Fetched, Fetching, Store};
+
+/// So many fetches are under way at once.
+const AT_ONCE: usize = 8;
+/// So many are taken up in one step.
+const STEP_LIMIT: usize = 64;
+/// After so long, what cannot be had is taken for gone.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// What the API says is not there is asked for so often: it may only be late.
+const LIMITED_ATTEMPTS: u32 = 8;
+/// The bound of the first delay, which doubles with each try.
+const FIRST_DELAY: Duration = Duration::from_secs(4);
+/// No delay is longer.
+const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
+
+/// Works through what has to be fetched for one source, so that a slow API delays no other source.
+pub struct Enricher {
+    source: Arc<Source>,
+    store: Arc<dyn Store>,
+    fetcher: Arc<dyn Fetcher>,
+    random: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+/// What one step did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Events that were looked at.
+    pub tried: usize,
+    /// Events for which all was fetched.
+    pub ready: usize,
+}
+
+impl Enricher {
+    /// A worker for this source. `random` spreads retries.
+    pub fn new(
+        source: Arc<Source>,
+        store: Arc<dyn Store>,
+        fetcher: Arc<dyn Fetcher>,
+        random: Box<dyn Fn() -> u64 + Send + Sync>,
+    ) -> Self {
+        Self { source, store, fetcher, random }
+    }
+
+    /// The source's name.
+    pub fn name(&self) -> &str {
+        &self.source.name
+    }
+
+    /// Fetches what is due, and records what came of it. What is tried but not recorded is fetched again.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn step(&self, clock: &dyn Clock) -> Result<Step, Error> {
+        let due = self.store.due_fetches(&self.source.name, clock.now(), STEP_LIMIT)?;
+        if due.is_empty() {
+            return Ok(Step::default());
+        }
+        let tries = due.iter().map(|fetching| self.attempt(fetching, clock));
+        let fetched: Vec<Fetched> = futures_util::stream::iter(tries).buffer_unordered(AT_ONCE).collect().await;
+        let ready = fetched.iter().filter(|fetched| fetched.outcome == FetchOutcome::Ready).count();
+        let step = Step { tried: fetched.len(), ready };
+        self.store.record_fetches(fetched, clock.now()).await?;
+        Ok(step)
+    }
+
+    /// How long nothing is due, at most `limit`.
+    pub fn time_to_next(&self, now: Timestamp, limit: Duration) -> Duration {
+        let next = self.store.next_fetch(&self.source.name).ok().flatten();
+        next.map_or(limit, |next| Duration::try_from(next.duration_since(now)).unwrap_or_default().min(limit))
+    }
+
+    async fn attempt(&self, fetching: &Fetching, clock: &dyn Clock) -> Fetched {
+        let outcome = match self.lacks(fetching) {
+            None => FetchOutcome::Ready,
+            Some(fetch) => {
+                let result = self.fetcher.fetch(&fetch.path, clock.now()).await;
+                self.judge(fetching, &fetch, result, clock.now())
+            }
+        };
+        Fetched { request: fetching.request.id, position: fetching.position, outcome }
+    }
+
+    /// What has to be fetched next, where something has to.
+    fn lacks(&self, fetching: &Fetching) -> Option<Fetch> {
+        let (id, request) = (fetching.request.id, &fetching.request.request);
+        let view = RequestView { id, request, answers: &fetching.answers };
+        // Where even mapping fails, the pipeline parks the event and says so.
+        let events = catch_unwind(AssertUnwindSafe(|| self.source.mapping.map(view))).unwrap_or_default();
+        match events.into_iter().find(|event| event.position == fetching.position)?.meaning {
+            Meaning::Lacking(fetch) => Some(fetch),
+            Meaning::Sale(_) | Meaning::Ignored(_) | Meaning::Parked(_) => None,
+        }
+    }
+
+    fn judge(&self, fetching: &Fetching, fetch: &Fetch, result: Result<String, Failure>, now: Timestamp) -> FetchOutcome {
+        let (source, request) = (&*self.source.name, fetching.request.id);
+        let answer = |result| Answer { position: fetching.position, step: fetch.step, result };
+        let attempts = fetching.attempts + 1;
+        let result = result.and_then(|text| {
+            let answer = answer(Ok(text));
+            self.source.mapping.is_usable(&answer).map(|()| answer).map_err(Failure::Limited)
+        });
+        let (why, asked, is_over) = match result {
+            Ok(answer) => {
+                tracing::debug!(source, request.id = request, step = fetch.step, "what an event refers to was fetched");
+                return FetchOutcome::Answered(answer);
+            }
+            Err(Failure::Later(why, asked)) => (why, asked, now.duration_since(fetching.since).unsigned_abs() >= GIVE_UP_AFTER),
+            Err(Failure::Limited(why)) => (why, None, attempts >= LIMITED_ATTEMPTS),
+            Err(Failure::Never(why)) => (why, None, true),
+        };
+        if is_over {
+            tracing::error!(source, request.id = request, attempts, why, "what an event refers to cannot be fetched");
+            return FetchOutcome::Answered(answer(Err(why)));
+        }
+        tracing::warn!(
+            source,
+            request.id = request,
+            attempts,
+            why,
+            "what an event refers to could not be fetched; it is tried again"
+        );
+        let delay =
+            jittered(FIRST_DELAY, LONGEST_DELAY, attempts, (self.random)()).max(asked.unwrap_or_default().min(LONGEST_DELAY));
+        FetchOutcome::Later { due_at: now + delay, why: format!("waits to be fetched: {why}") }
+    }
+}

@@ -1,0 +1,147 @@
+//! The part of a JSON document that somebody wants to see. The rest is checked and passed over, not built.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::Path;
+
+/// The wanted members of an object, and of those in it.
+#[derive(Debug, Clone, Default)]
+pub struct Shape {
+    is_whole: bool,
+    members: HashMap<String, Shape>,
+}
+
+impl Shape {
+    /// All of a document.
+    pub fn whole() -> Self {
+        Self { is_whole: true, members: HashMap::new() }
+    }
+
+    /// What these paths look at.
+    pub fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
+        let mut shape = Self::default();
+        paths.into_iter().for_each(|path| shape.add(path));
+        shape
+    }
+
+    fn add(&mut self, path: &Path) {
+        let mut place = self;
+        for name in path.names() {
+            place = place.members.entry(name.to_owned()).or_default();
+        }
+        place.is_whole = true;
+    }
+
+    /// Reads a document, of which only the wanted part is built. All of it must be JSON.
+    pub(super) fn read(&self, text: &str) -> serde_json::Result<Value> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let value = self.deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(value)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &Shape {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        if self.is_whole {
+            return serde::Deserialize::deserialize(deserializer);
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+/// Where only members are wanted, everything but an object is nothing.
+impl<'de> Visitor<'de> for &Shape {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = entries.next_key::<std::borrow::Cow<'_, str>>()? {
+            match self.members.get(&*name) {
+                Some(shape) => {
+                    let value = entries.next_value_seed(shape)?;
+                    object.insert(name.into_owned(), value);
+                }
+                None => drop(entries.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(Value::Object(object))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Array(Vec::new()))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn shape(paths: &[&str]) -> Shape {
+        Shape::of(&paths.iter().map(|path| Path::parse(path).expect("a path")).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn only_what_is_wanted_is_built() {
+        let text = r#"{"id":1,"data":{"object":{"amount":19.90,"lines":[1,2,3]},"x":{}},"n":[{"k":1}],"more":{"deep":[{}]}}"#;
+        let wanted = shape(&["$.id", "$.data.object.amount", "$.n[?@.k==1].k", "$.data.gone.a"]);
+        let found = wanted.read(text).expect("JSON");
+        assert_eq!(
+            found,
+            json!({"id": 1, "data": {"object": {"amount": serde_json::from_str::<Value>("19.90").expect("a number")}}, "n": [{"k": 1}]})
+        );
+        assert_eq!(Shape::whole().read(text).expect("JSON"), serde_json::from_str::<Value>(text).expect("JSON"));
+    }
+
+    #[test]
+    fn what_is_passed_over_is_still_checked() {
+        for text in [r#"{"id":1,"x":[}"#, r#"{"id":1}x"#, r#"{"id":1,"x":tru}"#, r#"{"id":"#, "", "nul"] {
+            assert!(shape(&["$.id"]).read(text).is_err(), "{text}");
+        }
+        for text in ["[1]", "3", "1.5", "null", "true", "\"x\"", r#"{"id":{}}"#] {
+            assert!(shape(&["$.id.a"]).read(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_of_equal_names_counts_as_everywhere() {
+        assert_eq!(shape(&["$.a.b"]).read(r#"{"a":{"b":1},"a":{"b":2}}"#).expect("JSON"), json!({"a": {"b": 2}}));
+    }
+}

@@ -1,0 +1,210 @@
+//! One HTTP client for each destination, which follows no redirect and reaches no private address by a name.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Once;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::redirect::Policy;
+
+use crate::domain::{Headers, Secret};
+
+/// So much of an answer is read at the most.
+const ANSWER_LIMIT_BYTES: usize = 1024 * 1024;
+/// [`post`] waits so long.
+const POST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A client for one destination.
+#[derive(Debug, Clone)]
+pub struct Client {
+    client: reqwest::Client,
+    answer_limit_bytes: usize,
+}
+
+/// The limits of a client.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// A connection must be there within this.
+    pub connect_timeout: Duration,
+    /// An answer must be complete within this.
+    pub timeout: Duration,
+    /// So many connections are kept for later.
+    pub idle_connections: usize,
+    /// So much of an answer is read, at most a mebibyte.
+    pub answer_limit_bytes: usize,
+    /// True where a name may lead to a private or loopback address.
+    pub allow_private: bool,
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The whole URL.
+    pub url: reqwest::Url,
+    /// A body to POST; without one it is a GET.
+    pub body: Option<(&'static str, String)>,
+    /// The headers.
+    pub headers: Vec<(String, Secret)>,
+}
+
+/// What an API answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The content type.
+    pub content_type: Option<String>,
+    /// `Retry-After`, as it came.
+    pub retry_after: Option<String>,
+    /// The start of the body.
+    pub body: String,
+}
+
+/// Resolves names, but not to addresses that a name must not lead to.
+#[derive(Debug)]
+struct Guard {
+    allow_private: bool,
+}
+
+impl Client {
+    /// A client with these limits.
+    ///
+    /// # Errors
+    /// This machine cannot make one (no certificates).
+    pub fn new(limits: Limits) -> Result<Self, String> {
+        install_tls();
+        let client = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .no_proxy() // a proxy would look names up itself, past the guard
+            .connect_timeout(limits.connect_timeout)
+            .timeout(limits.timeout)
+            .pool_max_idle_per_host(limits.idle_connections)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .user_agent(concat!("salebridge/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(Guard { allow_private: limits.allow_private })
+            .build()
+            .map_err(|error| format!("{}; are the system's CA certificates installed (ca-certificates)?", sentence(&error)))?;
+        Ok(Self { client, answer_limit_bytes: limits.answer_limit_bytes.min(ANSWER_LIMIT_BYTES) })
+    }
+
+    /// Asks, and reads the answer, bounded in size and time.
+    ///
+    /// # Errors
+    /// The reason in words, without URL or secrets, where no answer came.
+    pub async fn ask(&self, request: Request) -> Result<Answer, String> {
+        let words = |error: reqwest::Error| sentence(&error.without_url());
+        let asked = match request.body {
+            Some((content_type, body)) => self.client.post(request.url).header(CONTENT_TYPE, content_type).body(body),
+            None => self.client.get(request.url),
+        };
+        let asked = request.headers.iter().fold(asked, |asked, (name, value)| asked.header(name, value.expose()));
+        let mut response = asked.send().await.map_err(words)?;
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (content_type, retry_after) = (header(CONTENT_TYPE), header(RETRY_AFTER));
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(words)? {
+            let room = self.answer_limit_bytes - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if body.len() == self.answer_limit_bytes {
+                break;
+            }
+        }
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Ok(Answer { status: response.status().as_u16(), content_type, retry_after, body })
+    }
+}
+
+/// Posts a body to an address of this machine and answers with status and body: the way of `send` and the demo.
+///
+/// # Errors
+/// The reason in words.
+pub async fn post(url: &str, headers: &Headers, body: Vec<u8>) -> Result<(u16, String), String> {
+    install_tls();
+    let words = |error: reqwest::Error| sentence(&error);
+    let client = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(POST_TIMEOUT).build().map_err(words)?;
+    let request = headers.iter().fold(client.post(url).body(body), |request, (name, value)| match name {
+        // Those two belong to the connection, not to the case.
+        "host" | "content-length" => request,
+        _ => request.header(name, value),
+    });
+    let response = request.send().await.map_err(words)?;
+    let status = response.status().as_u16();
+    Ok((status, response.text().await.map_err(words)?))
+}
+
+fn install_tls() {
+    static PROVIDER: Once = Once::new();
+    // An error says that a provider is installed already, which is as good.
+    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allow_private = self.allow_private;
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let allowed: Vec<SocketAddr> =
+                found.into_iter().filter(|address| allow_private || !is_private(address.ip())).collect();
+            if allowed.is_empty() {
+                let text = "the host's name leads only to private addresses, which are refused unless allow_private is set";
+                return Err(text.into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// True for addresses that a name on the internet must not lead to: loopback, private, link-local (with the clouds' metadata
+/// services), shared, unspecified, multicast and reserved ones (RFC 6890).
+pub fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_private_v4(address),
+        IpAddr::V6(address) => match address.to_ipv4() {
+            // Also the mapped and compatible forms of IPv4, and ::1 and ::, which read as 0.0.0.1 and 0.0.0.0.
+            Some(inner) => is_private_v4(inner),
+            None => {
+                let first = address.segments()[0];
+                let is_unique_local = first & 0xfe00 == 0xfc00;
+                let is_link_local = first & 0xffc0 == 0xfe80;
+                let is_nat64 = address.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0];
+                is_unique_local || is_link_local || is_nat64 || address.is_multicast()
+            }
+        },
+    }
+}
+
+fn is_private_v4(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    let is_shared = first == 100 && second & 0xc0 == 64;
+    let is_reserved = first == 0 || first >= 240;
+    address.is_loopback() || address.is_private() || address.is_link_local() || address.is_multicast() || is_shared || is_reserved
+}
+
+/// An error with its causes, as one sentence.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_addresses_are_known_in_every_form() {
+        let private = "127.0.0.1 10.1.2.3 192.168.0.1 172.16.0.1 169.254.169.254 100.64.0.1 0.0.0.0 255.255.255.255 224.0.0.1 \
+                       ::1 :: fe80::1 fd00::1 ::ffff:127.0.0.1 ::ffff:169.254.169.254 64:ff9b::7f00:1 ff02::1";
+        for address in private.split_whitespace() {
+            assert!(is_private(address.parse().expect("an address")), "{address}");
+        }
+        for address in ["1.1.1.1", "8.8.8.8", "100.128.0.1", "2606:4700:4700::1111", "::ffff:1.1.1.1"] {
+            assert!(!is_private(address.parse().expect("an address")), "{address}");
+        }
+    }
+}

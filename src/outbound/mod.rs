@@ -1,0 +1,8 @@
+//! The way out: HTTP clients that follow no redirect, reach no private address by a name, and read answers within bounds; and when
+//! to ask again.
+
+mod client;
+mod retry;
+
+pub use client::{Answer, Client, Limits, Request, is_private, post};
+pub use retry::{jittered, retry_after};
