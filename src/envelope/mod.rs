@@ -144,13 +144,17 @@ fn open(body: &[u8], format: Format, shape: &Shape) -> Result<Value, Unreadable>
     }
 }
 
-fn json(text: &str, shape: &Shape) -> Result<Value, Unreadable> {
+/// Reads JSON from outside: bounded in depth and width.
+///
+/// # Errors
+/// It is none, or is beyond the bounds.
+pub fn json(text: &str, shape: &Shape) -> Result<Value, Unreadable> {
     if is_too_deep(text.as_bytes()) {
         return Err(too_deep());
     }
     shape.read(text).map_err(|error| Unreadable {
         code: "body_malformed",
-        why: format!("the body is not JSON, at line {} column {}", error.line(), error.column()),
+        why: format!("the body is not JSON that can be read, at line {} column {}", error.line(), error.column()),
     })
 }
 

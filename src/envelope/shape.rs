@@ -1,12 +1,19 @@
 //! The part of a JSON document that somebody wants to see. The rest is checked and passed over, not built.
+//!
+//! What is built is bounded in width, and no name in it means anything to the parser: what a sender writes stays what it is.
 
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
 
 use super::Path;
+
+/// No webhook has an object with more members, or a list with more elements, that matter. Filters look at each of them.
+const WIDTH_LIMIT: usize = 2_000;
+/// Under this name, alone and first, serde_json hands over a number with its own digits.
+const NUMBER: &str = "$serde_json::private::Number";
 
 /// The wanted members of an object, and of those in it.
 #[derive(Debug, Clone, Default)]
@@ -49,11 +56,78 @@ impl<'de> DeserializeSeed<'de> for &Shape {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        if self.is_whole {
-            return serde::Deserialize::deserialize(deserializer);
-        }
+        if self.is_whole { deserializer.deserialize_any(Whole) } else { deserializer.deserialize_any(self) }
+    }
+}
+
+/// All of a value.
+#[derive(Clone, Copy)]
+struct Whole;
+
+impl<'de> DeserializeSeed<'de> for Whole {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         deserializer.deserialize_any(self)
     }
+}
+
+impl<'de> Visitor<'de> for Whole {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = entries.next_key::<String>()? {
+            if object.is_empty() && name == NUMBER {
+                let digits: String = entries.next_value()?;
+                return digits.parse::<Number>().map(Value::Number).map_err(de::Error::custom);
+            }
+            object.insert(name, entries.next_value_seed(self)?);
+            bounded(object.len())?;
+        }
+        Ok(Value::Object(object))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(element) = elements.next_element_seed(self)? {
+            list.push(element);
+            bounded(list.len())?;
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::String(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::String(text))
+    }
+
+    fn visit_bool<E>(self, truth: bool) -> Result<Value, E> {
+        Ok(Value::Bool(truth))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Number(number.into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(Value::Number(number.into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+}
+
+fn bounded<E: de::Error>(width: usize) -> Result<(), E> {
+    if width > WIDTH_LIMIT { Err(E::custom("an object or a list is wider than any webhook's")) } else { Ok(()) }
 }
 
 /// Where only members are wanted, everything but an object is nothing.
@@ -138,6 +212,17 @@ mod tests {
         for text in ["[1]", "3", "1.5", "null", "true", "\"x\"", r#"{"id":{}}"#] {
             assert!(shape(&["$.id.a"]).read(text).is_ok(), "{text}");
         }
+    }
+
+    #[test]
+    fn no_name_means_anything_to_the_parser_and_width_is_bounded() {
+        let text = r#"{"a":{"$serde_json::private::RawValue":"[[1]]"},"b":{"x":1,"$serde_json::private::Number":"7"}}"#;
+        let expected = json!({"a": {"$serde_json::private::RawValue": "[[1]]"}, "b": {"x": 1, "$serde_json::private::Number": "7"}});
+        assert_eq!(Shape::whole().read(text).expect("JSON"), expected);
+        assert!(Shape::whole().read(r#"{"$serde_json::private::Number":"[1]"}"#).is_err());
+        let wide = format!("[{}1]", "1,".repeat(WIDTH_LIMIT));
+        assert!(Shape::whole().read(&wide).is_err());
+        assert!(shape(&["$.a"]).read(&format!(r#"{{"b":{wide},"a":1}}"#)).is_ok(), "what is passed over costs nothing");
     }
 
     #[test]

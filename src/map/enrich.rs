@@ -8,7 +8,7 @@ use super::place::{Document, Place};
 use super::rule::{Test, Types};
 use super::spec::Condition;
 use crate::domain::{Answer, Fetch, Reason};
-use crate::envelope::{Path, scalar};
+use crate::envelope::{Path, Shape, json, scalar};
 
 /// More fetches for one event are a mistake in its pack.
 pub(super) const STEP_LIMIT: usize = 8;
@@ -102,7 +102,7 @@ impl Enrich {
     /// The answer as a value, or why there is none.
     fn judge(&self, answer: &Answer) -> Result<Value, String> {
         let text = answer.result.as_ref().map_err(String::clone)?;
-        let value: Value = serde_json::from_str(text).map_err(|_| "the answer is not JSON".to_owned())?;
+        let value = json(text, &Shape::whole()).map_err(|_| "the answer is not JSON that can be read".to_owned())?;
         match &self.needs {
             Some(path) if path.all(&value).into_iter().find_map(scalar).is_none() => {
                 Err(format!("the answer holds nothing at {}", path.text()))

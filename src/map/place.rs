@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::domain::Request;
-use crate::envelope::{Path, scalar};
+use crate::envelope::{Path, Shape, json, scalar};
 
 /// A request that was opened, seen from one of its events.
 #[derive(Debug, Clone, Copy)]
@@ -218,7 +218,7 @@ fn joined(pieces: &[Piece], document: Document<'_>, write: impl Fn(&str, Escape)
 fn entry(text: &str, name: &str) -> Option<String> {
     let text = text.trim();
     if text.starts_with('{') {
-        let object: Value = serde_json::from_str(text).ok()?;
+        let object = json(text, &Shape::whole()).ok()?;
         return scalar(object.get(name)?).map(Cow::into_owned);
     }
     let pairs = text.split(['&', ';', ',', '|']).filter_map(|pair| pair.split_once('='));

@@ -29,9 +29,14 @@ impl Fields {
         Ok(Self { from, at, exclude, order, write, join })
     }
 
-    /// True where all of the body is written, but for what is excluded.
+    /// True where all of the body is written, names and values, but for what is excluded. Where only values are written, who holds
+    /// one genuine request can give them other names.
     pub(super) fn is_whole(&self) -> bool {
-        self.at.is_none()
+        let binds_names = match self.write {
+            Write::KeyValue | Write::KeyEqualsValue | Write::Php => true,
+            Write::Value | Write::LengthValue => false,
+        };
+        self.at.is_none() && binds_names
     }
 
     /// The names that are left out.

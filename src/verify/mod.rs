@@ -4,6 +4,7 @@
 //! not sign, only a path token or a list of addresses opens the door.
 
 mod alternative;
+mod canonical;
 mod check;
 mod fields;
 mod input;

@@ -158,6 +158,7 @@ impl Scheme {
             Covers::Fields => way.signed.iter().all(|template| {
                 template.tokens().iter().any(|token| match &token.what {
                     What::Json(known) => **known.text() == *path,
+                    What::Fields => true,
                     What::Form(key) => path == format!("$.{key}") || path == format!("$['{key}']"),
                     _ => false,
                 })

@@ -8,15 +8,14 @@ use salebridge::pack::{Folder, Pack, Registry};
 #[actix_web::test]
 async fn every_case_of_every_pack_passes() {
     let packs = Registry::load(&[]).unwrap();
-    let names: Vec<&str> = packs.iter().map(|pack| pack.name()).collect();
-    assert_eq!(names, ["lemon-squeezy", "paddle", "polar", "razorpay", "shopify", "stripe"]);
+    assert!(packs.iter().count() >= 48);
     let mut cases = 0;
     for pack in packs.iter() {
         let report = test_pack(pack, crate::harness::START.parse().unwrap()).await;
         assert!(report.passed, "{report:#?}");
         cases += report.cases.len();
     }
-    assert!(cases > 400, "{cases}");
+    assert!(cases > 3_000, "{cases}");
 }
 
 #[test]
@@ -24,6 +23,7 @@ fn leaving_out_any_part_of_verify_is_a_fault() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/providers/stripe/pack.toml")).unwrap();
     let parts = [
         "scheme = ",
+        "covers = ",
         "digest = ",
         "encoding = ",
         "keys = [\"utf8\"]",
@@ -33,6 +33,7 @@ fn leaving_out_any_part_of_verify_is_a_fault() {
         "separator = ",
         "label = \"v1\"",
         "label = \"t\"",
+        "unit = \"seconds\"",
         "max_age_secs",
         "max_ahead_secs",
     ];
