@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::attribute::{Ledger, Rules, Wanted};
-use crate::domain::{Answer, Clock, Event, Meaning, Reason, RequestId, Timestamp};
+use crate::domain::{Clock, Event, Meaning, Reason, RequestId, Timestamp};
 use crate::map::RequestView;
 use crate::pack::Source;
-use crate::store::{Error, Store, StoredRequest};
+use crate::store::{Error, Fetching, Store, StoredRequest};
 
 /// So many requests are settled in one transaction.
 const BATCH_LIMIT: usize = 96;
@@ -112,13 +112,14 @@ impl Pipeline {
             settled += requests;
             batch = next?;
         }
-        let enriched = self.settle_fetched(now).await?;
+        // What stands in the way of the one must not hold up the other.
+        let fetched = self.settle_fetched(now).await;
         let mut expired = 0;
         loop {
             let rules = Arc::clone(&self.rules);
             let fold = Box::new(move |ledger: &mut Ledger| ledger.expire(&rules, now));
             match self.store.expire(now, BATCH_LIMIT, fold).await? {
-                0 => return Ok(Step { settled, enriched, expired }),
+                0 => return Ok(Step { settled, enriched: fetched?, expired }),
                 count => expired += count,
             }
         }
@@ -147,13 +148,13 @@ impl Pipeline {
     /// The next batch after this request, mapped.
     fn read(&self, after: RequestId) -> Result<Batch, Error> {
         let requests = self.store.unsettled(after, BATCH_LIMIT)?;
-        let events = requests.iter().flat_map(|stored| self.map(stored, &[])).collect();
+        let events = requests.iter().flat_map(|stored| self.map(stored)).collect();
         Ok(Batch { events, last: requests.last().map_or(after, |stored| stored.id), requests: requests.len() })
     }
 
-    fn map(&self, stored: &StoredRequest, answers: &[Answer]) -> Vec<Event> {
+    fn map(&self, stored: &StoredRequest) -> Vec<Event> {
         let Some(source) = self.sources.get(&stored.request.source) else { return vec![without_source(stored)] };
-        let view = RequestView { id: stored.id, request: &stored.request, answers };
+        let view = RequestView { id: stored.id, request: &stored.request, answers: &[] };
         // A fault of ours in one request must not stand in the way of all that come after it.
         catch_unwind(AssertUnwindSafe(|| source.mapping.map(view)))
             .unwrap_or_else(|_| vec![parked(stored, "mapping_failed", OURS)])
@@ -167,10 +168,7 @@ impl Pipeline {
         }
         let mut events = Vec::new();
         for fetching in &ready {
-            let mapped = self.map(&fetching.request, &fetching.answers);
-            let position = fetching.position;
-            let own = mapped.into_iter().find(|event| event.position == position);
-            events.push(own.unwrap_or_else(|| Event { position, ..parked(&fetching.request, "mapping_failed", OURS) }));
+            events.push(self.map_one(fetching));
         }
         let places: Vec<_> = ready.iter().map(|fetching| (fetching.request.id, fetching.position)).collect();
         let count = places.len();
@@ -179,6 +177,17 @@ impl Pipeline {
         let fold = Box::new(move |ledger: &mut Ledger| events.iter().for_each(|event| ledger.apply(event, &rules, now)));
         self.store.settle_fetched(wanted, places, now, fold).await?;
         Ok(count)
+    }
+
+    /// The event for which all was fetched. What befalls the whole request (its source is gone) befalls it as well.
+    fn map_one(&self, fetching: &Fetching) -> Event {
+        let (stored, position) = (&fetching.request, fetching.position);
+        let Some(source) = self.sources.get(&stored.request.source) else {
+            return Event { position, ..without_source(stored) };
+        };
+        let view = RequestView { id: stored.id, request: &stored.request, answers: &fetching.answers };
+        let mapped = catch_unwind(AssertUnwindSafe(|| source.mapping.map_one(view, position))).ok().flatten();
+        mapped.unwrap_or_else(|| Event { position, ..parked(stored, "mapping_failed", OURS) })
     }
 
     async fn settle(&self, batch: Batch, now: Timestamp) -> Result<(), Error> {

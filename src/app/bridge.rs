@@ -71,7 +71,7 @@ impl Bridge {
             Arc::clone(&store),
             Arc::clone(&clock),
             Arc::clone(&fold_bell),
-            Arc::new(receive::WebCertificates::new(Arc::clone(&clock)).map_err(StartError::Machine)?),
+            Arc::new(receive::WebCertificates::new().map_err(StartError::Machine)?),
         );
         let listen = |address: &str, cause| StartError::Listen { address: address.to_owned(), cause };
         let (server, addresses) = receive::serve(&config.server, state).map_err(|cause| listen(&config.server.listen, cause))?;
@@ -93,6 +93,8 @@ impl Bridge {
             callers.push(actix_web::rt::spawn(work(sender, Arc::clone(&bell), stop_timeout)));
             sender_bells.push(bell);
         }
+        let fetching = config.sources.values().filter(|source| source.api.is_some()).map(|source| source.name.to_string());
+        store.release_fetches(fetching.collect()).await?;
         for source in config.sources.values() {
             let Some(access) = source.api.clone() else { continue };
             let fetcher = HttpFetcher::new(access, Box::new(rand::random::<u64>)).map_err(StartError::Machine)?;

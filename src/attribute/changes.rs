@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ledger::Place;
 use crate::domain::{Buyer, DeliveryState, Event, Identity, Key, Mode, Reason, RequestId, Sale, SaleId, Scope, Timestamp};
 
 /// Everything that a batch changes.
@@ -20,7 +21,9 @@ pub struct Changes {
     /// Identities as they now are.
     pub identities: Vec<(Scope, String, Identity)>,
     /// What events said about purchases that are not counted yet, by the key of the purchase.
-    pub hints: Vec<(Scope, Arc<str>, String, Buyer)>,
+    pub hints: Vec<(Place, Buyer)>,
+    /// Keys whose hints have reached their sale.
+    pub spent_hints: Vec<Place>,
     /// Events for which something has to be fetched first.
     pub fetches: Vec<NewFetch>,
     /// Deliveries to be made.
@@ -143,7 +146,7 @@ impl EventRecord {
             request: event.request,
             position: event.position,
             source: Arc::clone(&event.source),
-            unique_id: event.provider_id.clone().filter(|_| is_applied),
+            unique_id: event.provider_id.clone().filter(|_| is_applied && event.accepted),
             kind: event.kind.clone(),
             mode: event.scope.mode,
             at: event.at,

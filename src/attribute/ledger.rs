@@ -47,11 +47,11 @@ impl Wanted {
     pub fn by(events: &[Event]) -> Self {
         let mut wanted = Self::default();
         for event in events {
-            if let Some(id) = &event.provider_id {
-                wanted.event_ids.insert((Arc::clone(&event.source), id.clone()));
-            }
             if !event.accepted {
                 continue;
+            }
+            if let Some(id) = &event.provider_id {
+                wanted.event_ids.insert((Arc::clone(&event.source), id.clone()));
             }
             if let Some(customer) = &event.buyer.customer {
                 wanted.customers.insert((event.scope.clone(), customer.clone()));
@@ -143,7 +143,7 @@ impl Ledger {
         }
         let hints = &mut self.hints;
         let changed = self.changed_hints.into_iter();
-        self.changes.hints = changed.filter_map(|key| hints.remove(&key).map(|buyer| (key.0, key.1, key.2, buyer))).collect();
+        self.changes.hints = changed.filter_map(|place| hints.remove(&place).map(|buyer| (place, buyer))).collect();
         let identities = &mut self.identities;
         let changed = self.changed_identities.into_iter();
         self.changes.identities =
@@ -153,7 +153,8 @@ impl Ledger {
 
     /// True where the provider's event was applied before; remembers it where it is applied now.
     fn is_applied(&mut self, event: &Event) -> bool {
-        let Some(id) = &event.provider_id else { return false };
+        // Live and test share nothing: what is not accepted uses no id up.
+        let Some(id) = event.provider_id.as_ref().filter(|_| event.accepted) else { return false };
         let key = (Arc::clone(&event.source), id.clone());
         match event.meaning {
             Meaning::Parked(_) | Meaning::Lacking(_) => self.applied.contains(&key),
@@ -174,6 +175,11 @@ impl Ledger {
         let found = matching.first().copied().map(|first| {
             let index = matching[1..].iter().fold(first, |stays, &other| self.join(stays, other, event));
             let note = fill(&mut self.sales[index], event, claim);
+            let mut sale = self.sales[index].clone();
+            if !sale.is_sent() {
+                self.take_hints(&mut sale, event);
+                self.sales[index] = sale;
+            }
             self.add_keys(index, event);
             self.settle(index, rules, now);
             (index, note)
@@ -188,15 +194,25 @@ impl Ledger {
         self.next_sale += 1;
         let index = self.sales.len();
         let mut sale = open(id, event, claim, now);
-        for key in event.keys.iter().filter(|key| key.identifies) {
-            if let Some(hint) = self.hints.get(&(event.scope.clone(), Arc::clone(&key.kind), key.value.clone())) {
-                sale.buyer.take(hint);
-            }
-        }
+        self.take_hints(&mut sale, event);
         self.sales.push(sale);
         self.add_keys(index, event);
         self.settle(index, rules, now);
         id
+    }
+
+    /// What earlier events said about this purchase. One that names another buyer speaks of something else.
+    fn take_hints(&mut self, sale: &mut Sale, event: &Event) {
+        for key in event.keys.iter().filter(|key| key.identifies) {
+            let place = (event.scope.clone(), Arc::clone(&key.kind), key.value.clone());
+            if let Some(hint) = self.hints.remove(&place) {
+                if !sale.buyer.contradicts(&hint) {
+                    sale.buyer.take(&hint);
+                }
+                self.changed_hints.remove(&place);
+                self.changes.spent_hints.push(place);
+            }
+        }
     }
 
     /// Remembers what an event said about a purchase that is not counted yet: an authorisation often knows more than its capture.

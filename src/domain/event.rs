@@ -124,6 +124,8 @@ pub struct Answer {
     pub position: u16,
     /// Which of the pack's steps it is, from 0.
     pub step: u16,
+    /// The path and query that were asked for.
+    pub path: String,
     /// The JSON that was answered, or why there is none and will be none.
     pub result: Result<String, String>,
 }
@@ -209,6 +211,14 @@ impl Buyer {
     /// True where both are known that an upstream credits: the team's customer and the click.
     pub fn is_complete(&self) -> bool {
         self.customer_external_id.is_some() && self.click_id.is_some()
+    }
+
+    /// True where the other names another customer, by the provider's id or by the team's own.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        let differs = |one: Option<&str>, other: Option<&str>| matches!((one, other), (Some(one), Some(other)) if one != other);
+        let external = |buyer: &'_ Self| buyer.customer_external_id.as_ref().map(|found| found.value.clone());
+        differs(self.customer.as_deref(), other.customer.as_deref())
+            || differs(external(self).as_deref(), external(other).as_deref())
     }
 
     /// Takes over what is missing here, and what only memory had answered.

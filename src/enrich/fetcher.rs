@@ -141,7 +141,7 @@ impl HttpFetcher {
         let credentials = basic(self.secret(client), self.secret(secret));
         let headers = vec![("Authorization".to_owned(), Secret::new(credentials))];
         let body = ("application/x-www-form-urlencoded", "grant_type=client_credentials".to_owned());
-        let answer = self.client.ask(self.request(path, headers, Some(body))?).await.map_err(no_answer)?;
+        let answer = self.client.ask(self.request(path, headers, Some(body))?).await.map_err(|why| no_answer(&why))?;
         let text = judged(answer, now)?;
         let granted: Granted =
             serde_json::from_str(&text).map_err(|_| Failure::Later("the API gave no access token".to_owned(), None))?;
@@ -156,7 +156,7 @@ impl HttpFetcher {
 impl Fetcher for HttpFetcher {
     async fn fetch(&self, path: &str, now: Timestamp) -> Result<String, Failure> {
         let headers = self.credentials(path, now).await?;
-        let answer = self.client.ask(self.request(path, headers, None)?).await.map_err(no_answer)?;
+        let answer = self.client.ask(self.request(path, headers, None)?).await.map_err(|why| no_answer(&why))?;
         if answer.status == 401 {
             *self.token.lock().await = None; // it may have been taken back before its time
         }
@@ -168,7 +168,7 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-fn no_answer(why: String) -> Failure {
+fn no_answer(why: &str) -> Failure {
     Failure::Later(format!("no answer ({why})"), None)
 }
 

@@ -98,8 +98,8 @@ impl Enricher {
         let (id, request) = (fetching.request.id, &fetching.request.request);
         let view = RequestView { id, request, answers: &fetching.answers };
         // Where even mapping fails, the pipeline parks the event and says so.
-        let events = catch_unwind(AssertUnwindSafe(|| self.source.mapping.map(view))).unwrap_or_default();
-        match events.into_iter().find(|event| event.position == fetching.position)?.meaning {
+        let event = catch_unwind(AssertUnwindSafe(|| self.source.mapping.map_one(view, fetching.position))).ok()??;
+        match event.meaning {
             Meaning::Lacking(fetch) => Some(fetch),
             Meaning::Sale(_) | Meaning::Ignored(_) | Meaning::Parked(_) => None,
         }
@@ -107,7 +107,7 @@ impl Enricher {
 
     fn judge(&self, fetching: &Fetching, fetch: &Fetch, result: Result<String, Failure>, now: Timestamp) -> FetchOutcome {
         let (source, request) = (&*self.source.name, fetching.request.id);
-        let answer = |result| Answer { position: fetching.position, step: fetch.step, result };
+        let answer = |result| Answer { position: fetching.position, step: fetch.step, path: fetch.path.clone(), result };
         let attempts = fetching.attempts + 1;
         let result = result.and_then(|text| {
             let answer = answer(Ok(text));

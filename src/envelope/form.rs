@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+/// Before the numbers of elements that came as `ids[]`; `ids[0]` is another element.
+const NEXT: char = '\u{0}';
 /// More fields than this are no webhook.
 const FIELD_LIMIT: usize = 10_000;
 /// `a[b][c]…`: more brackets than this are kept as one name.
@@ -36,7 +38,7 @@ pub(super) fn tree(body: &str) -> Value {
 
 /// `a[b][]` as `a`, `b`, and an empty name for "the next element".
 fn steps(name: &str) -> Vec<&str> {
-    let Some((first, rest)) = name.split_once('[') else { return vec![name] };
+    let Some((first, rest)) = name.split_once('[').filter(|_| !name.contains(NEXT)) else { return vec![name] };
     let Some(rest) = rest.strip_suffix(']').filter(|_| !first.is_empty()) else { return vec![name] };
     let steps: Vec<&str> = std::iter::once(first).chain(rest.split("][")).collect();
     if steps.len() > DEPTH_LIMIT { vec![name] } else { steps }
@@ -44,8 +46,8 @@ fn steps(name: &str) -> Vec<&str> {
 
 fn put(object: &mut Map<String, Value>, steps: &[&str], value: String) {
     let Some((first, rest)) = steps.split_first() else { return };
-    // The next element of a list gets the next number as its name.
-    let name = if first.is_empty() { object.len().to_string() } else { (*first).to_owned() };
+    // The next element of a list gets the next number as its name, which no field can write itself.
+    let name = if first.is_empty() { format!("{NEXT}{}", object.len()) } else { (*first).to_owned() };
     if rest.is_empty() {
         object.insert(name, Value::String(value));
         return;
@@ -63,7 +65,9 @@ fn put(object: &mut Map<String, Value>, steps: &[&str], value: String) {
 fn lists(value: &mut Value) {
     let Value::Object(object) = value else { return };
     object.values_mut().for_each(lists);
-    let is_list = !object.is_empty() && object.keys().enumerate().all(|(index, name)| *name == index.to_string());
+    let is_next = |index: usize, name: &str| name.strip_prefix(NEXT).unwrap_or(name) == index.to_string();
+    let is_one_kind = object.keys().all(|name| name.starts_with(NEXT)) || object.keys().all(|name| !name.starts_with(NEXT));
+    let is_list = !object.is_empty() && is_one_kind && object.keys().enumerate().all(|(index, name)| is_next(index, name));
     if is_list {
         *value = Value::Array(std::mem::take(object).into_iter().map(|(_, value)| value).collect());
     }
@@ -82,6 +86,8 @@ mod tests {
             "items": [{"sku": "x"}, {"sku": "y z"}], "odd[": "1"
         });
         assert_eq!(tree(body), expected);
+        let mixed = tree("a[]=1&a[0]=2");
+        assert!(mixed["a"].is_object() && mixed["a"][0].is_null(), "{mixed}");
     }
 
     #[test]

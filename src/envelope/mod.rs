@@ -83,6 +83,16 @@ impl Envelope {
         }
     }
 
+    /// True where some body is read as a form.
+    pub fn may_be_form(&self) -> bool {
+        matches!(self.format, Format::Form | Format::Auto)
+    }
+
+    /// True where this body is read as a form, so that what is signed in it as a form is what is mapped.
+    pub fn is_form(&self, request: &Request) -> bool {
+        self.format.settle(request) == Format::Form
+    }
+
     /// True where the body is JSON and nothing else.
     pub fn is_plain_json(&self) -> bool {
         self.format == Format::Json && self.inner.is_none()
@@ -123,9 +133,9 @@ impl Format {
         if self != Self::Auto {
             return self;
         }
-        let content_type = request.headers.one("content-type").unwrap_or_default().to_ascii_lowercase();
+        // A form never begins so, whatever the sender says that it is.
         let first = request.body.iter().find(|byte| !byte.is_ascii_whitespace());
-        if content_type.contains("json") || matches!(first, Some(b'{' | b'[')) { Self::Json } else { Self::Form }
+        if matches!(first, Some(b'{' | b'[')) { Self::Json } else { Self::Form }
     }
 }
 

@@ -217,7 +217,8 @@ mod tests {
     #[test]
     fn no_name_means_anything_to_the_parser_and_width_is_bounded() {
         let text = r#"{"a":{"$serde_json::private::RawValue":"[[1]]"},"b":{"x":1,"$serde_json::private::Number":"7"}}"#;
-        let expected = json!({"a": {"$serde_json::private::RawValue": "[[1]]"}, "b": {"x": 1, "$serde_json::private::Number": "7"}});
+        let expected =
+            json!({"a": {"$serde_json::private::RawValue": "[[1]]"}, "b": {"x": 1, "$serde_json::private::Number": "7"}});
         assert_eq!(Shape::whole().read(text).expect("JSON"), expected);
         assert!(Shape::whole().read(r#"{"$serde_json::private::Number":"[1]"}"#).is_err());
         let wide = format!("[{}1]", "1,".repeat(WIDTH_LIMIT));

@@ -36,7 +36,7 @@ pub enum Format {
     Form,
     /// XML; elements become objects.
     Xml,
-    /// JSON or a form, by content type.
+    /// JSON where it begins as JSON does, else a form.
     Auto,
 }
 

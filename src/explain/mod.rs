@@ -103,7 +103,7 @@ fn events(source: &Source, request: &Request, fetched: Option<&Fetched>) -> Vec<
         for event in &events {
             if let (Meaning::Lacking(fetch), Some(fetched)) = (&event.meaning, fetched) {
                 let result = fetched.answer(&fetch.path);
-                answers.push(Answer { position: event.position, step: fetch.step, result });
+                answers.push(Answer { position: event.position, step: fetch.step, path: fetch.path.clone(), result });
             }
         }
         if answers.len() == before {

@@ -140,11 +140,13 @@ pub(super) fn enrich(steps: &[Enrich], kind: &str, document: Document<'_>, answe
         let path = step.path.read_for_url(document);
         put(&mut event, &step.into, Value::Null);
         let index = u16::try_from(index).unwrap_or(u16::MAX);
-        let answer = answers.iter().find(|answer| answer.step == index);
-        let found = match (path, answer) {
-            (None, _) => Err("the event does not name what is to be fetched".to_owned()),
-            (Some(path), None) => return Enriched::Lacks(Fetch { step: index, path }),
-            (Some(_), Some(answer)) => step.judge(answer),
+        let found = match path {
+            None => Err("the event does not name what is to be fetched".to_owned()),
+            // The same step of another version of the pack may have asked for something else.
+            Some(path) => match answers.iter().find(|answer| answer.step == index && answer.path == path) {
+                Some(answer) => step.judge(answer),
+                None => return Enriched::Lacks(Fetch { step: index, path }),
+            },
         };
         match (found, step.failure) {
             (Ok(value), _) => put(&mut event, &step.into, value),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::tz::Offset;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::amount::NoMoney;
 use super::enrich::{Enrich, Enriched, STEP_LIMIT, enrich, is_usable, without_answers};
@@ -21,6 +22,8 @@ use crate::envelope::{Envelope, Path, Shape};
 const AHEAD_LIMIT_SECS: i64 = 24 * 60 * 60;
 /// More events in one request are no webhook.
 const EVENT_LIMIT: usize = 1_000;
+/// Longer ids of events are nobody's.
+const ID_LIMIT_BYTES: usize = 500;
 
 /// What a source adds to its pack's rules.
 #[derive(Debug, Clone)]
@@ -53,10 +56,10 @@ pub trait Trust {
     fn binds_query(&self, name: &str) -> bool;
     /// True where what stands at this path of an event cannot be changed unseen.
     fn binds_path(&self, path: &str) -> bool;
-    /// The path to the items that are signed one by one; `None` where the request is signed as a whole.
-    fn binds_each(&self) -> Option<&str>;
-    /// True where only some fields of the body are bound.
-    fn binds_fields_only(&self) -> bool;
+    /// True where what stands at this path of the whole document cannot be changed unseen.
+    fn binds_root_path(&self, path: &str) -> bool;
+    /// For each way of signing that does not bind the whole body: the path to the items that it binds one by one, if it does that.
+    fn item_paths(&self) -> Vec<Option<&str>>;
 }
 
 /// Compiled rules.
@@ -113,9 +116,8 @@ impl Mapping {
             .foreach
             .as_ref()
             .and_then(|text| Path::parse(text).map_err(|cause| faults.add(file, "event.foreach", cause)).ok());
-        if foreach.as_ref().map(|path| &**path.text()) != trust.binds_each()
-            && (trust.binds_fields_only() || trust.binds_each().is_some())
-        {
+        let items = foreach.as_ref().map(|path| &**path.text());
+        if trust.item_paths().into_iter().any(|signed| signed != items) {
             faults.add(file, "event.foreach", "must be the same as verify.each, or items that nobody signed would be counted");
         }
         if spec.keys.identifying.is_empty() {
@@ -232,6 +234,15 @@ impl Mapping {
 
     /// The events of a request, in order. Never empty: what cannot be read is one parked event.
     pub fn map(&self, view: RequestView<'_>) -> Vec<Event> {
+        self.map_where(view, |_| true)
+    }
+
+    /// One event of a request; `None` where there is none at this position.
+    pub fn map_one(&self, view: RequestView<'_>, position: u16) -> Option<Event> {
+        self.map_where(view, |other| other == usize::from(position)).into_iter().find(|event| event.position == position)
+    }
+
+    fn map_where(&self, view: RequestView<'_>, is_wanted: impl Fn(usize) -> bool) -> Vec<Event> {
         let root = match self.envelope.open(view.request, &self.shape) {
             Ok(root) => root,
             Err(unreadable) => return vec![self.blank(view, Meaning::Parked(Reason::new(unreadable.code, unreadable.why)))],
@@ -252,7 +263,7 @@ impl Mapping {
             let position = u16::try_from(position).unwrap_or(u16::MAX);
             self.event(view, position, Document { event, root: &root, request: view.request, currency })
         };
-        items.into_iter().enumerate().map(event).collect()
+        items.into_iter().enumerate().filter(|(position, _)| is_wanted(*position)).map(event).collect()
     }
 
     /// Whether an answer is what its step needs; else why not.
@@ -297,7 +308,7 @@ impl Mapping {
         Event {
             position,
             kind: kind.chars().take(200).collect(),
-            provider_id: self.id.as_ref().and_then(|id| id.read(document)).map(|id| id.chars().take(500).collect()),
+            provider_id: self.id.as_ref().and_then(|id| id.read(document)).map(|id| bounded_id(&id)),
             at: self.read_at(document, view.request.received_at),
             scope: Scope { account: Arc::clone(&self.context.account), mode },
             accepted: match mode {
@@ -362,7 +373,7 @@ fn unbound(leaf: Leaf<'_>, trust: &dyn Trust) -> Option<String> {
         Leaf::Header(name) => (!trust.binds_header(name)).then(|| format!("the header {name}")),
         Leaf::Query(name) => (!trust.binds_query(name)).then(|| format!("the query's {name}")),
         Leaf::Event(path) => (!trust.binds_path(path.text())).then(|| path.text().to_string()),
-        Leaf::Root(path) => (trust.binds_fields_only() && !trust.binds_path(path.text())).then(|| path.text().to_string()),
+        Leaf::Root(path) => (!trust.binds_root_path(path.text())).then(|| path.text().to_string()),
     }
 }
 
@@ -372,6 +383,11 @@ fn within<'a>(faults: &'a mut Faults, file: &'a str, table: String) -> impl FnMu
         let dot = if key.is_empty() { "" } else { "." };
         faults.add(file, format!("{table}{dot}{key}"), cause);
     }
+}
+
+/// An event's id; one that is longer than any provider's stands as its digest, so that two never become one.
+fn bounded_id(id: &str) -> String {
+    if id.len() <= ID_LIMIT_BYTES { id.to_owned() } else { format!("sha256-{}", hex::encode(Sha256::digest(id))) }
 }
 
 fn not_a_sale_event() -> Meaning {

@@ -115,13 +115,11 @@ impl Place {
 
     /// The value as part of a URL: everything but letters, digits and `-._~` is percent-encoded.
     pub(super) fn read_for_url(&self, document: Document<'_>) -> Option<String> {
-        match &self.kind {
-            Kind::Joined(pieces) => joined(pieces, document, |value, escape| match escape {
-                Escape::None => Some(percent_encoding::utf8_percent_encode(value.trim(), UNRESERVED).to_string()),
-                Escape::Path => is_plain_path(value).then(|| value.to_owned()),
-            }),
-            _ => self.read(document).map(|value| percent_encoding::utf8_percent_encode(&value, UNRESERVED).to_string()),
-        }
+        let Kind::Joined(pieces) = &self.kind else { return self.read(document).and_then(|value| segment(&value)) };
+        joined(pieces, document, |value, escape| match escape {
+            Escape::None => segment(value),
+            Escape::Path => is_plain_path(value).then(|| value.to_owned()),
+        })
     }
 
     /// Everything it looks at.
@@ -149,6 +147,8 @@ impl Place {
     }
 }
 
+/// No id of an API is longer.
+const URL_VALUE_LIMIT_BYTES: usize = 255;
 /// What needs no encoding in a URL (RFC 3986, section 2.3).
 const UNRESERVED: &percent_encoding::AsciiSet =
     &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -156,7 +156,20 @@ const UNRESERVED: &percent_encoding::AsciiSet =
 /// A part of a path that leads nowhere but down.
 fn is_plain_path(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~./".contains(&byte);
-    !text.contains("//") && !text.contains("..") && text.bytes().all(is_plain)
+    let is_short = text.len() <= URL_VALUE_LIMIT_BYTES;
+    is_short && !text.contains("//") && !text.split('/').any(is_dots) && text.bytes().all(is_plain)
+}
+
+/// A value as one segment of a path, or as a value of a query: what would be read as another path is refused.
+fn segment(value: &str) -> Option<String> {
+    let value = value.trim();
+    let is_usable = !is_dots(value) && value.len() <= URL_VALUE_LIMIT_BYTES;
+    is_usable.then(|| percent_encoding::utf8_percent_encode(value, UNRESERVED).to_string())
+}
+
+/// Segments that lead up or nowhere, once a URL is read.
+fn is_dots(segment: &str) -> bool {
+    matches!(segment, "." | "..")
 }
 
 fn kind(text: &str) -> Result<Kind, String> {

@@ -20,7 +20,7 @@ use crate::document::{self, OneOrMany};
 use crate::domain::{Faults, Request};
 use crate::envelope::{self, Envelope};
 use crate::map::{self, Context, EnrichSpec, EventSpec, KeysSpec, Mapping, MetadataKeys, MoneySpec, Reads, Rule, Trust};
-use crate::verify::{self, Covers, Reply, ReplySpec, Scheme};
+use crate::verify::{self, Reply, ReplySpec, Scheme};
 
 /// An unsigned request that is longer is no ping.
 const PING_LIMIT_BYTES: usize = 1024;
@@ -161,7 +161,10 @@ impl Pack {
         let envelope = document.envelope.as_ref().map(|spec| Envelope::new(spec, &file)).transpose();
         let envelope = envelope.map_err(&mut note).ok().flatten().unwrap_or_default();
         let scheme = Scheme::new(&document.verify.0, &envelope, &file).map_err(&mut note).ok();
-        let reply = document.reply.as_ref().map(|spec| Reply::new(spec, &file)).transpose().map_err(&mut note).ok().flatten();
+        let Some(scheme) = scheme else { return Err(faults) };
+        let mut note = |found: Faults| faults.0.extend(found.0);
+        let reply = document.reply.as_ref().map(|spec| Reply::new(spec, &scheme, &file));
+        let reply = reply.transpose().map_err(&mut note).ok().flatten();
         let api = document.api.as_ref().map(|spec| Api::new(spec, &file)).transpose().map_err(&mut note).ok().flatten();
         let mapping = map::Spec {
             event: document.event,
@@ -171,7 +174,6 @@ impl Pack {
             money: document.money,
             events: document.events,
         };
-        let Some(scheme) = scheme else { return Err(faults) };
         let context = plain_context(&document.pack.name, true);
         if let Err(found) = Mapping::compile(&mapping, context, &scheme, &envelope, &file) {
             faults.0.extend(found.0);
@@ -214,12 +216,12 @@ impl Trust for Scheme {
         self.signs_path(path)
     }
 
-    fn binds_each(&self) -> Option<&str> {
-        self.each()
+    fn binds_root_path(&self, path: &str) -> bool {
+        self.signs_root_path(path)
     }
 
-    fn binds_fields_only(&self) -> bool {
-        self.covers() == Covers::Fields
+    fn item_paths(&self) -> Vec<Option<&str>> {
+        Self::item_paths(self)
     }
 }
 

@@ -1,22 +1,19 @@
 //! Certificates that requests name, fetched and remembered.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
 
-use crate::domain::{Clock, Timestamp};
 use crate::outbound::{Client, Limits, Request};
 use crate::verify::Chain;
 
 /// So many certificates are remembered; a provider uses one or two at a time.
 const KEPT: usize = 16;
-/// A certificate is fetched anew after this.
-const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// What could not be had is not asked for again before this, whoever sends what.
-const FAILED_FOR: Duration = Duration::from_secs(10);
+/// So many are fetched at once, whoever names how many.
+const AT_ONCE: usize = 4;
 
 /// Where certificates come from. A test brings its own.
 #[async_trait]
@@ -26,13 +23,17 @@ pub trait Certificates: Send + Sync {
     /// # Errors
     /// Why it cannot be had right now, in words.
     async fn certificate(&self, url: &str) -> Result<Arc<Chain>, String>;
+
+    /// A request that was signed with this certificate was found genuine: it may be remembered. Whether it is still valid is
+    /// judged anew with each request.
+    fn proven(&self, url: &str, chain: &Arc<Chain>);
 }
 
-/// Certificates from the web.
+/// Certificates from the web. Only those that have proven themselves are remembered, so that no stranger can fill the memory.
 pub struct WebCertificates {
     client: Client,
-    clock: Arc<dyn Clock>,
-    known: Mutex<HashMap<String, (Timestamp, Result<Arc<Chain>, String>)>>,
+    known: Mutex<VecDeque<(String, Arc<Chain>)>>,
+    fetches: Semaphore,
 }
 
 impl WebCertificates {
@@ -40,7 +41,7 @@ impl WebCertificates {
     ///
     /// # Errors
     /// This machine cannot make a client.
-    pub fn new(clock: Arc<dyn Clock>) -> Result<Self, String> {
+    pub fn new() -> Result<Self, String> {
         let client = Client::new(Limits {
             connect_timeout: Duration::from_secs(3),
             timeout: Duration::from_secs(5),
@@ -48,38 +49,37 @@ impl WebCertificates {
             answer_limit_bytes: 64 * 1024,
             allow_private: false,
         })?;
-        Ok(Self { client, clock, known: Mutex::new(HashMap::new()) })
+        Ok(Self { client, known: Mutex::new(VecDeque::new()), fetches: Semaphore::new(AT_ONCE) })
     }
 
-    async fn fetch(&self, url: &str) -> Result<Arc<Chain>, String> {
-        let url = url.parse().map_err(|_| "its URL is none".to_owned())?;
-        let answer = self.client.ask(Request { url, body: None, headers: Vec::new() }).await?;
-        if answer.status != 200 {
-            return Err(format!("its host answered {}", answer.status));
-        }
-        Ok(Arc::new(Chain::from_pem(answer.body.as_bytes())))
+    fn known(&self) -> MutexGuard<'_, VecDeque<(String, Arc<Chain>)>> {
+        self.known.lock().expect("nobody panics while they look at certificates")
     }
 }
 
 #[async_trait]
 impl Certificates for WebCertificates {
     async fn certificate(&self, url: &str) -> Result<Arc<Chain>, String> {
-        // One at a time: whoever names many certificates waits for each.
-        let mut known = self.known.lock().await;
-        let now = self.clock.now();
-        let is_fresh = |at: &Timestamp, found: &Result<Arc<Chain>, String>| {
-            let limit = if found.is_ok() { KEPT_FOR } else { FAILED_FOR };
-            now >= *at && now.duration_since(*at).unsigned_abs() < limit
-        };
-        known.retain(|_, (at, found)| is_fresh(at, found));
-        if let Some((_, found)) = known.get(url) {
-            return found.clone();
+        let known = self.known().iter().find(|(known, _)| known == url).map(|(_, chain)| Arc::clone(chain));
+        if let Some(chain) = known {
+            return Ok(chain);
         }
-        if known.len() >= KEPT {
-            return Err("too many certificates were named lately".to_owned());
+        let _permit = self.fetches.try_acquire().map_err(|_| "too many are being fetched".to_owned())?;
+        let asked = url.parse().map_err(|_| "its URL is none".to_owned())?;
+        let answer = self.client.ask(Request { url: asked, body: None, headers: Vec::new() }).await?;
+        match answer.status {
+            200 => Ok(Arc::new(Chain::from_pem(answer.body.as_bytes()))),
+            status => Err(format!("its host answered {status}")),
         }
-        let found = self.fetch(url).await;
-        known.insert(url.to_owned(), (now, found.clone()));
-        found
+    }
+
+    fn proven(&self, url: &str, chain: &Arc<Chain>) {
+        let mut known = self.known();
+        if known.iter().all(|(known, _)| known != url) {
+            if known.len() == KEPT {
+                known.pop_front();
+            }
+            known.push_back((url.to_owned(), Arc::clone(chain)));
+        }
     }
 }

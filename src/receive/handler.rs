@@ -113,10 +113,8 @@ async fn take(request: &HttpRequest, payload: Payload, state: &State) -> Result<
         Err(Refusal::SignatureMissing { .. }) if is_ping => return Ok(Taken::Ping),
         Err(refusal) => {
             tracing::warn!(source = %source.name, code = refusal.code(), cause = %refusal, "a request was refused");
-            return Err(match refusal {
-                Refusal::CertificateUnavailable { .. } => Problem::Certificate,
-                refusal => Problem::Refused(refusal.code()),
-            });
+            let is_for_later = matches!(refusal, Refusal::CertificateUnavailable { .. });
+            return Err(if is_for_later { Problem::Certificate } else { Problem::Refused(refusal.code()) });
         }
     };
     let reply = source.pack.reply.as_ref().map(|reply| {
@@ -147,19 +145,24 @@ async fn take(request: &HttpRequest, payload: Payload, state: &State) -> Result<
 /// Judges the request; where its scheme needs a certificate, that is had first.
 async fn verify(source: &Source, webhook: Request, state: &State) -> Result<Verified, Refusal> {
     let scheme = &source.pack.scheme;
-    let certificate = match scheme.certificate_url(&source.keys, &webhook)? {
-        Some(url) => Some(state.certificates.certificate(&url).await.map_err(|why| Refusal::CertificateUnavailable { why })?),
-        None => None,
+    let Some(url) = scheme.certificate_url(&source.keys, &webhook)? else {
+        return scheme.verify(&source.keys, webhook, None);
     };
-    scheme.verify(&source.keys, webhook, certificate.as_deref())
+    let certificate = state.certificates.certificate(&url).await;
+    let certificate = certificate.map_err(|why| Refusal::CertificateUnavailable { why })?;
+    let verified = scheme.verify(&source.keys, webhook, Some(&certificate))?;
+    state.certificates.proven(&url, &certificate);
+    Ok(verified)
 }
 
 /// Whose connection it is: the sender's, or, behind proxies that are trusted, the last address that no such proxy has.
 fn peer(request: &HttpRequest, state: &State) -> Option<IpAddr> {
     let is_trusted = |address: &IpAddr| state.trusted_proxies.iter().any(|net| net.contains(address));
     let mut peer = request.peer_addr()?.ip().to_canonical();
-    let forwarded = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).collect();
+    // A line that cannot be read may hold the hop that matters.
+    let forwarded: Vec<&str> =
+        request.headers().get_all("x-forwarded-for").map(|value| value.to_str().ok()).collect::<Option<_>>()?;
+    let hops: Vec<&str> = forwarded.iter().flat_map(|value| value.split(',')).collect();
     for hop in hops.iter().rev() {
         if !is_trusted(&peer) {
             break;

@@ -226,6 +226,12 @@ pub trait Store: Send + Sync {
     /// [`Error::Unavailable`]; then the same is fetched again.
     async fn record_fetches(&self, fetched: Vec<Fetched>, now: Timestamp) -> Result<(), Error>;
 
+    /// Lets go the events of all sources but these: nobody fetches for them any more, so they are looked at as they are.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn release_fetches(&self, but: Vec<String>) -> Result<(), Error>;
+
     /// Events for which all was fetched, oldest first, at most `limit`.
     ///
     /// # Errors

@@ -97,6 +97,14 @@ impl Alternative {
             let has_door = secrets.path_token.is_some() || !secrets.allow_ips.is_empty();
             return has_door.then(Vec::new);
         }
+        if self.also_basic {
+            let [user, password] = BASIC.map(|name| secrets.named.contains_key(name));
+            let missing = if user { BASIC[1] } else { BASIC[0] };
+            if user != password {
+                let cause = format!("is missing: {} and {} go together", BASIC[0], BASIC[1]);
+                faults.push(KeyFault { key: format!("named_secrets.{missing}"), cause });
+            }
+        }
         if !self.named_secrets().iter().all(|name| secrets.named.contains_key(name)) {
             return None;
         }
@@ -168,12 +176,9 @@ impl Alternative {
     }
 
     /// True where fields of a form are signed, or hold the signature.
-    fn looks_at_form(&self) -> bool {
-        let reads = |what: &What| match what {
-            What::Form(_) => true,
-            What::Fields => self.fields.as_ref().is_some_and(|fields| fields.object().is_none()),
-            _ => false,
-        };
+    pub(super) fn looks_at_form(&self) -> bool {
+        let fields_of_form = self.fields.as_ref().is_some_and(|fields| fields.object().is_none());
+        let reads = |what: &What| matches!(what, What::Form(_)) || (fields_of_form && matches!(what, What::Fields));
         self.tokens().any(reads) || self.place.as_ref().is_some_and(|place| matches!(place.spot, Spot::Form(_)))
     }
 
@@ -348,14 +353,32 @@ impl Alternative {
         let rest = url.strip_prefix("https://").ok_or_else(|| refused("its URL is not https"))?;
         let host = rest.split('/').next().unwrap_or_default();
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-        if url.len() > 500 || !rest.bytes().all(is_plain) {
+        let is_crooked = rest.contains("//") || rest.contains("/.");
+        if url.len() > 500 || is_crooked || !rest.bytes().all(is_plain) {
             return Err(refused("its URL holds more than a plain host and path"));
         }
         let is_inside = host == rules.host || host.strip_suffix(&rules.host).is_some_and(|rest| rest.ends_with('.'));
         if is_inside { Ok(Some(url.to_owned())) } else { Err(refused(&format!("its URL does not lie under {}", rules.host))) }
     }
 
-    /// The headers whose values are the secret itself, which must not be kept.
+    /// True for a path to a field that `{fields}` leaves out.
+    pub(super) fn leaves_out(&self, path: &str) -> bool {
+        self.fields.iter().flat_map(Fields::excluded).any(|name| path == format!("$.{name}") || path == format!("$['{name}']"))
+    }
+
+    /// Everything that a source must have to go this way.
+    pub(super) fn needs(&self) -> BTreeSet<String> {
+        let mut needs = self.named_secrets();
+        if self.uses_own_secret() && self.secret.is_none() {
+            needs.insert("secrets".to_owned());
+        }
+        if self.also_basic {
+            needs.extend(BASIC.map(str::to_owned));
+        }
+        needs
+    }
+
+    /// The place whose text is the secret itself, or tells it, and must not be kept.
     pub(super) fn secret_spot(&self) -> Option<&Spot> {
         let shows_secret = match self.scheme {
             SchemeName::Equal => true,

@@ -70,6 +70,14 @@ pub(super) fn alternative(spec: &Spec, envelope: &Envelope, file: &str, key: &st
             None
         }
     });
+    if let Some(certificate) = &certificate {
+        if certificate.names.is_empty() {
+            desk.fault("certificate.names", "names nobody, so any certificate of the web would do");
+        }
+        if !certificate.host.contains('.') || certificate.host.starts_with('.') {
+            desk.fault("certificate.host", "is not a domain such as example.com");
+        }
+    }
     let certificate = certificate.map(|certificate| Certificate {
         header: certificate.header.to_ascii_lowercase(),
         host: certificate.host.to_ascii_lowercase(),
@@ -94,7 +102,7 @@ pub(super) fn alternative(spec: &Spec, envelope: &Envelope, file: &str, key: &st
         cipher,
         ips,
     };
-    check_tokens(&alternative, spec, &mut desk);
+    check_tokens(&alternative, spec, envelope, &mut desk);
     check_covers(&alternative, envelope, &mut desk);
     alternative
 }
@@ -147,8 +155,13 @@ fn check_forms(scheme: SchemeName, digest: Option<Digest>, forms: &[KeyForm], de
 }
 
 /// What the tokens of `signed` need, and what needs them.
-fn check_tokens(alternative: &Alternative, spec: &Spec, desk: &mut Desk<'_>) {
+fn check_tokens(alternative: &Alternative, spec: &Spec, envelope: &Envelope, desk: &mut Desk<'_>) {
     let has = |wanted: fn(&What) -> bool| alternative.tokens().any(wanted);
+    let everywhere = |wanted: fn(&What) -> bool| {
+        alternative.signed.iter().all(|template| template.firm_tokens().any(|token| wanted(&token.what)))
+    };
+    let is_secret = |what: &What| matches!(what, What::Secret(_));
+    let is_own = |what: &What| matches!(what, What::Secret(_) | What::Url | What::UrlPath | What::PathToken);
     let pairs = [
         ("timestamp", has(|what| matches!(what, What::Timestamp)), spec.timestamp.is_some()),
         ("fields", has(|what| matches!(what, What::Fields)), spec.fields.is_some()),
@@ -164,11 +177,21 @@ fn check_tokens(alternative: &Alternative, spec: &Spec, desk: &mut Desk<'_>) {
     if has(|what| matches!(what, What::Now(_) | What::Hmac)) {
         desk.fault("signed", "{now:…} and {hmac} belong to [reply]");
     }
-    if alternative.scheme == SchemeName::Hash && !has(|what| matches!(what, What::Secret(_))) {
-        desk.fault("signed", "holds no {secret}, so anyone could make this hash");
+    if alternative.scheme == SchemeName::Hash && !everywhere(is_secret) {
+        desk.fault("signed", "does not always hold a {secret}, so anyone could make this hash");
+    }
+    if spec.timestamp.is_some() && !everywhere(|what| matches!(what, What::Timestamp)) {
+        desk.fault("signed", "does not always hold {timestamp}, so anyone could change it");
+    }
+    if alternative.scheme == SchemeName::Certificate && !everywhere(is_own) {
+        desk.fault("signed", "holds nothing of the source's own ({secret}, {url}), so it would believe what is meant for others");
     }
     if alternative.scheme == SchemeName::Certificate && alternative.secret.is_some() {
         desk.fault("secret", "is of no use to the scheme certificate");
+    }
+    let looks_at_form = alternative.looks_at_form() || matches!(&alternative.guard, Some(Guard { spot: Spot::Form(_), .. }));
+    if looks_at_form && !envelope.may_be_form() {
+        desk.fault("", "looks at fields of a form, so [envelope] must have format = \"form\" or \"auto\"");
     }
     if let Some(place) = &alternative.place
         && alternative.each.is_some()
@@ -180,23 +203,31 @@ fn check_tokens(alternative: &Alternative, spec: &Spec, desk: &mut Desk<'_>) {
 
 /// `covers` must be true.
 fn check_covers(alternative: &Alternative, envelope: &Envelope, desk: &mut Desk<'_>) {
-    let is_whole_fields = alternative.fields.as_ref().is_some_and(Fields::is_whole);
-    let is_body = |what: &What| match what {
-        What::Fields => is_whole_fields,
-        What::Form(key) => envelope.inner_field() == Some(key),
-        other => other.is_body(),
+    let own = match alternative.place.as_ref().map(|place| &place.spot) {
+        Some(Spot::Form(key)) => vec![key.clone()],
+        Some(Spot::Json(path)) => {
+            path.plain_names().and_then(|names| names.last().map(|name| (*name).to_owned())).into_iter().collect()
+        }
+        Some(Spot::Header(_) | Spot::Query(_)) | None => vec![],
     };
-    let is_field = |what: &What| match what {
-        What::Fields => !is_whole_fields,
-        What::Json(_) | What::Form(_) | What::Query(_) => true,
-        _ => false,
-    };
+    let leaves_out_more = |fields: &Fields| fields.excluded().iter().any(|name| !own.contains(name));
+    let is_whole_fields = alternative.fields.as_ref().is_some_and(|fields| fields.is_whole() && !leaves_out_more(fields));
+    let is_inner = |what: &What| matches!(what, What::Form(key) if envelope.inner_field() == Some(key));
+    // 32 bits can be met by another body: they bind what they are computed from no better than fields do.
+    let is_weak = |what: &What| matches!(what, What::BodyCrc32) || (!is_whole_fields && matches!(what, What::Fields));
+    let is_body = |what: &What| (what.is_body() && !is_weak(what)) || is_inner(what);
+    let is_field = |what: &What| is_weak(what) || matches!(what, What::Json(_) | What::Form(_) | What::Query(_));
     let signs = !alternative.signed.is_empty();
+    let holds_body_once = |template: &Template| {
+        let firm = template.firm_tokens().filter(|token| is_body(&token.what)).count();
+        let all = template.tokens().into_iter().filter(|token| is_body(&token.what)).count();
+        firm == 1 && all == 1
+    };
     let count = |template: &Template, wanted: &dyn Fn(&What) -> bool| {
         template.tokens().into_iter().filter(|token| wanted(&token.what)).count()
     };
     match alternative.covers {
-        Covers::Body if signs && alternative.signed.iter().any(|template| count(template, &is_body) != 1) => {
+        Covers::Body if signs && alternative.signed.iter().any(|template| !holds_body_once(template)) => {
             desk.fault("signed", "must hold {body} exactly once, or a body could be changed unseen");
         }
         Covers::Fields if alternative.signed.iter().any(|template| count(template, &is_body) > 0) => {

@@ -44,10 +44,12 @@ impl<'a> Input<'a> {
         is_usual.then(|| items.into_iter().map(|item| View { input: self, item: Some(item) }).collect())
     }
 
-    /// The fields of a form body.
+    /// The fields of a form body; none where the body is read as something else.
     pub(super) fn form(&self) -> &[(String, String)] {
         let owned = |(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned(), value.into_owned());
-        self.form.get_or_init(|| pairs(&self.request.body).map(owned).collect())
+        let fields =
+            || if self.envelope.is_form(self.request) { pairs(&self.request.body).map(owned).collect() } else { Vec::new() };
+        self.form.get_or_init(fields)
     }
 
     /// True where a field other than an element of a list (`ids[]`) stands more than once in a form body.

@@ -15,7 +15,7 @@ use crate::domain::Secret;
 /// A key that is ready to use.
 #[derive(Clone)]
 pub(super) enum Key {
-    Mac(Mac),
+    Mac(Box<Mac>),
     Cipher([u8; 16]),
     Public(PublicKey),
 }
@@ -138,7 +138,7 @@ fn key_of(text: &str, scheme: SchemeName, digest: Digest, form: KeyForm) -> Opti
         | SchemeName::Certificate
         | SchemeName::Equal
         | SchemeName::Basic
-        | SchemeName::Unsigned => Some(Key::Mac(Mac::new(digest, &bytes))),
+        | SchemeName::Unsigned => Some(Key::Mac(Box::new(Mac::new(digest, &bytes)))),
     }
 }
 

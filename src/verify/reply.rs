@@ -56,7 +56,7 @@ impl Reply {
     ///
     /// # Errors
     /// Every fault, with `file` and key.
-    pub fn new(spec: &ReplySpec, file: &str) -> Result<Self, Faults> {
+    pub fn new(spec: &ReplySpec, scheme: &Scheme, file: &str) -> Result<Self, Faults> {
         let mut faults = Faults::default();
         let mut template = |key: &str, text: &str| Template::parse(text).map_err(|cause| faults.add(file, key, cause)).ok();
         let body = template("reply.body", &spec.body);
@@ -68,6 +68,13 @@ impl Reply {
         let shows_secret = |template: &Template| template.tokens().iter().any(|token| matches!(token.what, What::Secret(_)));
         if body.as_ref().is_some_and(shows_secret) {
             faults.add(file, "reply.body", "must not hold a secret");
+        }
+        if spec.hmac.is_some() && !scheme.uses_unnamed_secrets() {
+            faults.add(file, "reply.hmac", "needs a scheme that takes secrets");
+        }
+        let is_printable = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+        if spec.content_type.is_empty() || !spec.content_type.bytes().all(is_printable) {
+            faults.add(file, "reply.content_type", "is not a content type such as text/plain");
         }
         let status = spec.status.unwrap_or(200);
         if !(200..300).contains(&status) {

@@ -78,11 +78,14 @@ impl Scheme {
         self.judge(keys, &request, certificate)?;
         for spot in self.alternatives.iter().filter_map(Alternative::secret_spot) {
             match spot {
-                Spot::Header(name) if request.headers.one(name).is_some() => request.headers.set(name, "[redacted]"),
+                Spot::Header(name) if request.headers.all(name).next().is_some() => request.headers.set(name, "[redacted]"),
                 Spot::Query(_) if request.query.is_some() => spot.write(&mut request, "[redacted]"),
                 // The body is kept byte for byte.
                 Spot::Header(_) | Spot::Query(_) | Spot::Form(_) | Spot::Json(_) => {}
             }
+        }
+        if let (Some(url), Some(token)) = (&request.url, &keys.secrets.path_token) {
+            request.url = Some(url.replace(token.expose(), "[redacted]"));
         }
         request.path_token = None;
         request.peer = None;
@@ -113,7 +116,11 @@ impl Scheme {
         }
         keys.admit(request)?;
         let input = Input::new(request, &self.envelope, &self.shape);
-        self.choose(keys, &input)?.0.certificate_url(request)
+        let (way, _) = self.choose(keys, &input)?;
+        if let Some(place) = way.place.as_ref().filter(|_| way.certificate.is_some()) {
+            place.candidates(input.view(), &keys.secrets.named)?; // nothing is fetched for what is not even signed
+        }
+        way.certificate_url(request)
     }
 
     /// The first way for which there are secrets and whose guard holds; no other is tried.
@@ -141,9 +148,11 @@ impl Scheme {
         self.alternatives.iter().flat_map(|way| &way.ips).map(String::as_str)
     }
 
-    /// True where every way binds this header.
+    /// True where every way binds this header, and no part of it could as well belong to its neighbour.
     pub fn signs_header(&self, name: &str) -> bool {
-        self.binds(|what| matches!(what, What::Header(known) if known.eq_ignore_ascii_case(name)))
+        let binds =
+            |way: &Alternative| !way.signed.is_empty() && way.signed.iter().all(|template| template.isolates_header(name));
+        self.alternatives.iter().all(binds)
     }
 
     /// True where every way binds this value of the query.
@@ -153,22 +162,25 @@ impl Scheme {
 
     /// True where every way binds this field of the body, or all of it. A scheme that binds nothing believes its sender whole.
     pub fn signs_path(&self, path: &str) -> bool {
+        let binds = |way: &Alternative, what: &What| match what.body_path() {
+            Some(known) => known == path,
+            None => matches!(what, What::BodyCrc32 | What::Fields) && !way.leaves_out(path),
+        };
         self.alternatives.iter().all(|way| match way.covers {
-            Covers::Body | Covers::Nothing => true,
-            Covers::Fields => way.signed.iter().all(|template| {
-                template.tokens().iter().any(|token| match &token.what {
-                    What::Json(known) => **known.text() == *path,
-                    What::Fields => true,
-                    What::Form(key) => path == format!("$.{key}") || path == format!("$['{key}']"),
-                    _ => false,
-                })
-            }),
+            Covers::Body | Covers::Nothing => !way.leaves_out(path),
+            Covers::Fields => way.signed.iter().all(|template| template.tokens().iter().any(|token| binds(way, &token.what))),
         })
     }
 
-    /// The path to the items that are signed one by one, where they are.
-    pub fn each(&self) -> Option<&str> {
-        self.alternatives.iter().find_map(|way| way.each.as_ref()).map(|each| &**each.text())
+    /// True where every way binds what stands at this path of the whole document.
+    pub fn signs_root_path(&self, path: &str) -> bool {
+        self.alternatives.iter().all(|way| way.each.is_none()) && self.signs_path(path)
+    }
+
+    /// The paths to items that are signed one by one, of each way that binds only such items or only some fields.
+    pub fn item_paths(&self) -> Vec<Option<&str>> {
+        let ways = self.alternatives.iter().filter(|way| way.covers == Covers::Fields || way.each.is_some());
+        ways.map(|way| way.each.as_ref().map(|each| &**each.text())).collect()
     }
 
     fn binds(&self, is_wanted: impl Fn(&What) -> bool) -> bool {
@@ -234,12 +246,11 @@ impl Scheme {
 /// Who was given the secret of one way must not be able to go another that binds less.
 fn check_downgrade(alternatives: &[Alternative], file: &str, faults: &mut Faults) {
     for (index, one) in alternatives.iter().enumerate() {
-        for other in alternatives[..index].iter().filter(|other| other.covers != one.covers) {
-            let share = one.uses_own_secret() && other.uses_own_secret() && one.secret == other.secret;
-            if share {
-                let names = [other, one].map(|way| way.name.clone().unwrap_or_default());
-                let cause = format!("{} and {} bind unlike much, so they must not share a secret", names[0], names[1]);
-                faults.add(file, format!("verify[{index}].secret"), cause);
+        for stronger in alternatives.iter().filter(|other| one.covers < other.covers) {
+            if one.needs().is_subset(&stronger.needs()) {
+                let [weak, strong] = [one, stronger].map(|way| way.name.clone().unwrap_or_default());
+                let cause = format!("{weak} binds less than {strong} and needs no secret that {strong} does not take as well");
+                faults.add(file, format!("verify[{index}]"), cause);
             }
         }
         let is_last = index + 1 == alternatives.len();

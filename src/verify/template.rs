@@ -10,6 +10,8 @@ use super::fields::Fields;
 use super::input::View;
 use super::refusal::Refusal;
 use super::scheme::is_header_name;
+#[cfg(test)]
+use super::signature::Spot;
 use crate::domain::{Currency, Money, Secret, Timestamp, decimal_to_minor};
 use crate::envelope::Path;
 
@@ -87,6 +89,26 @@ impl Template {
         let mut found = Vec::new();
         collect(&self.0, &mut found);
         found
+    }
+
+    /// The tokens without which the template cannot be written: neither inside vanishing parts nor allowed to be missing.
+    pub(super) fn firm_tokens(&self) -> impl Iterator<Item = &Token> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Token(token) if !token.may_be_missing => Some(token),
+            Piece::Token(_) | Piece::Literal(_) | Piece::Vanishing(_) => None,
+        })
+    }
+
+    /// True where this header stands alone, between literal text or the ends, so that nothing of it can be moved to a neighbour.
+    pub(super) fn isolates_header(&self, name: &str) -> bool {
+        let is_literal = |piece: Option<&Piece>| piece.is_none_or(|piece| matches!(piece, Piece::Literal(_)));
+        self.0.iter().enumerate().any(|(index, piece)| match piece {
+            Piece::Token(Token { what: What::Header(known), may_be_missing: false, filter: None }) => {
+                let before = if index == 0 { None } else { self.0.get(index - 1) };
+                known.eq_ignore_ascii_case(name) && is_literal(before) && is_literal(self.0.get(index + 1))
+            }
+            Piece::Token(_) | Piece::Literal(_) | Piece::Vanishing(_) => false,
+        })
     }
 
     /// The bytes that the template stands for, piece by piece.
@@ -252,6 +274,29 @@ impl What {
         }
     }
 
+    /// The path in the opened body at which it stands, as it is written in a pack.
+    pub(super) fn body_path(&self) -> Option<String> {
+        if let Self::Json(path) = self {
+            return Some(path.text().to_string());
+        }
+        if let Self::Form(key) = self { Some(format!("$.{key}")) } else { None }
+    }
+
+    /// The place in the request at which it stands, where it is one.
+    #[cfg(test)]
+    pub(super) fn spot(&self) -> Option<Spot> {
+        if let Self::Header(name) = self {
+            return Some(Spot::Header(name.clone()));
+        }
+        if let Self::Query(name) = self {
+            return Some(Spot::Query(name.clone()));
+        }
+        if let Self::Form(key) = self {
+            return Some(Spot::Form(key.clone()));
+        }
+        if let Self::Json(path) = self { Some(Spot::Json(path.clone())) } else { None }
+    }
+
     /// True where it stands for all of the body.
     pub(super) fn is_body(&self) -> bool {
         matches!(
@@ -326,7 +371,13 @@ fn pieces(rest: &mut &str, is_inside: bool) -> Result<Vec<Piece>, String> {
             '[' => {
                 *rest = &rest[1..];
                 flush(&mut literal, &mut pieces);
-                pieces.push(Piece::Vanishing(self::pieces(rest, true)?));
+                let inner = self::pieces(rest, true)?;
+                if !inner.iter().any(|piece| matches!(piece, Piece::Token(_))) {
+                    return Err(
+                        "a [ … ] without a token would always vanish; written twice, a bracket stands for itself".to_owned()
+                    );
+                }
+                pieces.push(Piece::Vanishing(inner));
             }
             ']' if is_inside => {
                 *rest = &rest[1..];
@@ -369,19 +420,6 @@ fn parse_token(text: &str) -> Result<Token, String> {
 }
 
 impl Token {
-    /// The place in the request that it stands for, where it is one.
-    #[cfg(test)]
-    pub(super) fn place(&self) -> Option<super::signature::Spot> {
-        use super::signature::Spot;
-        match &self.what {
-            What::Header(name) => Some(Spot::Header(name.clone())),
-            What::Query(name) => Some(Spot::Query(name.clone())),
-            What::Form(key) => Some(Spot::Form(key.clone())),
-            What::Json(path) => Some(Spot::Json(path.clone())),
-            _ => None,
-        }
-    }
-
     /// The paths into the body that it looks at.
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         let own = if let What::Json(path) = &self.what { Some(path) } else { None };

@@ -167,17 +167,14 @@ proptest! {
             let way = genuine.way();
             let mut places: BTreeMap<String, Spot> = BTreeMap::new();
             for what in way.tokens() {
-                let spot = match what {
-                    What::Header(name) => Spot::Header(name.clone()),
-                    What::Query(name) => Spot::Query(name.clone()),
-                    What::Form(key) if !key.ends_with("[]") => Spot::Form(key.clone()),
-                    What::Json(path) => Spot::Json(path.clone()),
-                    _ => continue,
-                };
+                let Some(spot) = what.spot() else { continue };
+                if matches!(&spot, Spot::Form(key) if key.ends_with("[]")) {
+                    continue; // only the first of a list is signed
+                }
                 places.insert(spot.describe(), spot);
             }
             let is_in_all = |spot: &Spot| way.signed.iter().all(|template| {
-                template.tokens().iter().any(|token| token.place().is_some_and(|place| place.describe() == spot.describe()))
+                template.tokens().iter().any(|token| token.what.spot().is_some_and(|place| place.describe() == spot.describe()))
             });
             for spot in places.values().filter(|spot| is_in_all(spot)) {
                 if let Some(request) = genuine.with(spot, |old| format!("{old}{suffix}")) {

@@ -39,11 +39,17 @@ fn packs_are_listed_shown_and_tested() {
     let list = json_of(&run(None, &["pack", "list", "--json"]));
     assert!(list.as_array().unwrap().len() >= 48);
     let unsigned = list.as_array().unwrap().iter().filter(|pack| pack["signed"] == false);
-    assert_eq!(unsigned.map(|pack| pack["name"].as_str().unwrap()).collect::<Vec<_>>(), ["gumroad", "mollie-classic", "yookassa"]);
+    assert_eq!(
+        unsigned.map(|pack| pack["name"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["gumroad", "mollie-classic", "yookassa"]
+    );
     assert!(text(&run(None, &["pack", "list"])).contains("UNSIGNED"), "what is not signed is shown as such");
     assert!(text(&run(None, &["pack", "show", "gumroad"])).contains("UNSIGNED"));
     let shown = text(&run(None, &["pack", "show", "polar"]));
-    assert!(shown.contains("order.paid") && shown.contains("HMAC-SHA-256 over {header:webhook-id}.{timestamp}.{body}"), "{shown}");
+    assert!(
+        shown.contains("order.paid") && shown.contains("HMAC-SHA-256 over {header:webhook-id}.{timestamp}.{body}"),
+        "{shown}"
+    );
     assert_eq!(run(None, &["pack", "show", "nobody"]).status.code(), Some(1));
     let root = env!("CARGO_MANIFEST_DIR");
     assert_eq!(run(None, &["pack", "test", &format!("{root}/providers")]).status.code(), Some(0));

@@ -265,4 +265,28 @@ async fn providers_hear_what_they_insist_on_and_pings_are_forgotten() {
         assert_eq!(bridge.posts("/webhooks/woo", body.as_bytes(), &[]).await.status, 401, "{body}");
     }
     assert!(bridge.store.requests(10).unwrap().is_empty());
+
+    let packs = salebridge::pack::Registry::load(&[]).unwrap();
+    let (adyen, _) = salebridge::pack::scenarios(&packs.get("adyen").unwrap().folder);
+    let case = adyen.into_iter().find(|scenario| scenario.name == "authorisation").unwrap().steps.remove(0).case;
+    let more = format!("[[sources]]\nname = \"adyen\"\npack = \"adyen\"\nsecrets = [\"{}\"]\n", case.secrets[0].expose());
+    let mut bridge = Bridge::with(&more).await;
+    for _ in 0..2 {
+        let reply = bridge.posts("/webhooks/adyen", &case.body, &[]).await;
+        assert_eq!((reply.status, reply.text.as_str()), (200, "[accepted]"), "the same for a duplicate");
+    }
+    bridge.forwards().await;
+}
+
+/// Where a token shows that a request is genuine, the token is not kept beside it.
+#[actix_web::test]
+async fn what_is_a_secret_in_a_request_is_not_kept() {
+    let secret = "the-token-of-xendit";
+    let more = format!("[[sources]]\nname = \"xendit\"\npack = \"xendit\"\nsecrets = [\"{secret}\"]\n");
+    let bridge = Bridge::with(&more).await;
+    let header = vec![("x-callback-token".to_owned(), secret.to_owned())];
+    assert_eq!(bridge.posts("/webhooks/xendit", br#"{"event":"ping"}"#, &header).await.status, 200);
+    let (_, request) = bridge.store.request(1).unwrap().unwrap();
+    assert!(!format!("{request:?}").contains(secret), "{request:?}");
+    bridge.settles().await;
 }

@@ -46,6 +46,97 @@ fn leaving_out_any_part_of_verify_is_a_fault() {
     assert!(load(&without_body).unwrap_err().contains("verify.signed"), "a pack that does not sign the body loads");
 }
 
+/// The rest of a pack around a `[verify]` of a test's own.
+const AROUND: &str = r#"
+[event]
+type = "$.type"
+at = { paths = ["$.at"], form = "auto" }
+
+[keys]
+identifying = ["order"]
+globally_unique = true
+
+[[events]]
+types = ["paid"]
+sale = "order_paid"
+rank = 1
+amount = { paths = ["$.amount"], unit = "major" }
+currency = ["$.currency"]
+keys = { order = ["$.order"] }
+"#;
+
+fn with_verify(verify: &str) -> Result<Arc<Pack>, String> {
+    let about = "[pack]\nname = \"own\"\ntitle = \"X\"\ndocs = \"x\"\nsubscribe = []\nevidence = \"vendor\"\n";
+    load(&format!("{about}{verify}{AROUND}"))
+}
+
+#[test]
+fn what_leaves_a_way_around_the_signature_does_not_load() {
+    let hmac = "scheme = \"hmac\"\ncovers = \"body\"\ndigest = \"sha256\"\nencoding = \"hex\"\nkeys = [\"utf8\"]\n\
+                signature = { header = \"x-sig\", format = \"plain\" }\n";
+    let time = "timestamp = { header = \"x-time\", unit = \"seconds\", max_age_secs = 300, max_ahead_secs = 300 }\n";
+    let verify = |rest: &str| format!("[verify]\n{hmac}{rest}");
+    let hash = hmac.replace("\"hmac\"", "\"hash\"").replace("keys = [\"utf8\"]\n", "");
+    let fields = |rest: &str| verify(rest).replace("covers = \"body\"", "covers = \"fields\"");
+    let two = |weaker: &str| {
+        let strong = hmac.replace("scheme", "name = \"strong\"\nwhen = { header = \"x-sig\", exists = true }\nscheme");
+        format!("[[verify]]\n{strong}signed = \"{{body}}\"\n[[verify]]\nname = \"weak\"\n{weaker}\n")
+    };
+    assert!(with_verify(&verify("signed = \"{body}\"\n")).is_ok(), "what follows differs from a pack that loads");
+    for (what, text, fault) in [
+        ("a body that may vanish", verify("signed = \"{header:x-id}[{body}]\"\n"), "{body} exactly once"),
+        ("one template without the body", verify("signed = [\"{body}\", \"{header:x-id}\"]\n"), "{body} exactly once"),
+        ("a time that may vanish", verify(&format!("signed = \"[{{timestamp}}.]{{body}}\"\n{time}")), "{timestamp}"),
+        (
+            "a time that one template lacks",
+            verify(&format!("signed = [\"{{timestamp}}{{body}}\", \"{{body}}\"]\n{time}")),
+            "{timestamp}",
+        ),
+        ("a time that nobody signs", verify(&format!("signed = \"{{body}}\"\n{time}")), "anyone could change it"),
+        ("a hash without a secret", format!("[verify]\n{hash}signed = \"{{body}}\"\n"), "{secret}"),
+        (
+            "a hash whose secret may vanish",
+            format!("[verify]\n{hash}signed = \"[{{header:x}}{{secret}}]{{body}}\"\n"),
+            "{secret}",
+        ),
+        ("fields of which none is named", fields("signed = \"{header:x-id}\"\n"), "names no field"),
+        ("only fields where the body is promised", verify("signed = \"{json:$.order}\"\n"), "{body} exactly once"),
+        ("a form that the body is not", fields("signed = \"{form:order}\"\n"), "[envelope]"),
+        ("a CRC-32 as if it bound the body", verify("signed = \"{secret}{body:crc32}\"\n"), "{body} exactly once"),
+        (
+            "a certificate for anybody",
+            verify("signed = \"{body}\"\ncertificate = { header = \"x\", host = \"com\", names = [] }\n")
+                .replace("\"hmac\"", "\"certificate\"")
+                .replace("keys = [\"utf8\"]\n", ""),
+            "certificate.names",
+        ),
+        ("an unsigned way beside a signed one", two("scheme = \"unsigned\"\ncovers = \"nothing\"\nips = []"), "binds less"),
+        (
+            "the same secret in a weaker way",
+            two("scheme = \"equal\"\ncovers = \"nothing\"\nsignature = { header = \"x-token\", format = \"plain\" }"),
+            "binds less",
+        ),
+        (
+            "a token that binds nothing, called more",
+            verify("")
+                .replace("\"hmac\"", "\"equal\"")
+                .replace("digest = \"sha256\"\nencoding = \"hex\"\nkeys = [\"utf8\"]\n", ""),
+            "cannot cover",
+        ),
+    ] {
+        let found = with_verify(&text).expect_err(what);
+        assert!(found.contains(fault), "{what}: {fault} is missing in:\n{found}");
+    }
+}
+
+#[actix_web::test]
+async fn what_events_know_reaches_the_right_sale() {
+    let folder = Folder::read(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/ledger"))).unwrap();
+    let pack = Arc::new(Pack::load(folder).unwrap());
+    let report = test_pack(&pack, crate::harness::START.parse().unwrap()).await;
+    assert!(report.cases.len() >= 5 && report.cases.iter().all(|case| case.passed), "{report:#?}");
+}
+
 #[test]
 fn a_wrong_pack_reports_all_its_faults_with_file_and_key() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/providers/razorpay/pack.toml")).unwrap();

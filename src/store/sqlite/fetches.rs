@@ -46,9 +46,11 @@ pub(super) fn record(connection: &Connection, fetched: &[Fetched], now: Timestam
                     Ok(text) => (false, text),
                     Err(why) => (true, why),
                 };
-                let sql = "INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (request, position, step) DO NOTHING";
+                let sql =
+                    "INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (request, position, step) DO UPDATE
+             SET path = ?4, failed = ?5, text = ?6, fetched_at = ?7 WHERE path <> ?4";
                 let mut insert = connection.prepare_cached(sql)?;
-                insert.execute(params![request, position, answer.step, failed, text, now.as_millisecond()])?;
+                insert.execute(params![request, position, answer.step, answer.path, failed, text, now.as_millisecond()])?;
                 let sql = "UPDATE fetches SET due_at = ?3, attempts = 0 WHERE request = ?1 AND position = ?2";
                 connection.prepare_cached(sql)?.execute(params![request, position, now.as_millisecond()])?;
             }
@@ -64,6 +66,13 @@ pub(super) fn record(connection: &Connection, fetched: &[Fetched], now: Timestam
             }
         }
     }
+    Ok(())
+}
+
+/// Events of sources that are not among these are looked at as they are.
+pub(super) fn release(connection: &Connection, but: &[String]) -> Result<(), Error> {
+    let sql = "UPDATE fetches SET ready = 1 WHERE ready = 0 AND source NOT IN (SELECT value FROM json_each(?1))";
+    connection.prepare_cached(sql)?.execute([serde_json::to_string(but)?])?;
     Ok(())
 }
 
@@ -93,11 +102,11 @@ fn fetching(connection: &Connection, row: &Row<'_>) -> Result<Fetching, Error> {
 }
 
 fn answers(connection: &Connection, request: RequestId, position: u16) -> Result<Vec<Answer>, Error> {
-    let sql = "SELECT step, failed, text FROM answers WHERE request = ?1 AND position = ?2 ORDER BY step";
+    let sql = "SELECT step, path, failed, text FROM answers WHERE request = ?1 AND position = ?2 ORDER BY step";
     let mut select = connection.prepare_cached(sql)?;
     let answers = select.query_map(params![request, position], |row| {
-        let (failed, text): (bool, String) = (row.get(1)?, row.get(2)?);
-        Ok(Answer { position, step: row.get(0)?, result: if failed { Err(text) } else { Ok(text) } })
+        let (failed, text): (bool, String) = (row.get(2)?, row.get(3)?);
+        Ok(Answer { position, step: row.get(0)?, path: row.get(1)?, result: if failed { Err(text) } else { Ok(text) } })
     })?;
     Ok(answers.collect::<Result<_, _>>()?)
 }

@@ -8,8 +8,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::fetches;
 use super::row::{SALE_BY_ID, damaged, origin, origin_from, sale, scope, write_sale};
-use crate::attribute::{Changes, DoubleCount, EventRecord, Ledger, SaleKey, Wanted};
-use crate::domain::{Found, Identity, RequestId, Sale, SaleId, Scope, Timestamp, from_millis};
+use crate::attribute::{Changes, DoubleCount, EventRecord, Ledger, Place, SaleKey, Wanted};
+use crate::domain::{Buyer, Found, Identity, RequestId, Sale, SaleId, Scope, Timestamp, from_millis};
 use crate::store::Error;
 
 pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Ledger, Error> {
@@ -21,8 +21,19 @@ pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Ledger, E
             load_sale(connection, id, &mut sales)?;
         }
     }
+    let mut hints = HashMap::new();
+    let mut by_hint = connection.prepare_cached("SELECT buyer FROM hints WHERE scope = ?1 AND kind = ?2 AND value = ?3")?;
+    for place in &wanted.hints {
+        let buyer: Option<String> = by_hint.query_row(params![scope(&place.0), place.1, place.2], |row| row.get(0)).optional()?;
+        if let Some(buyer) = buyer {
+            hints.insert(place.clone(), serde_json::from_str(&buyer)?);
+        }
+    }
+    // An event that names no customer may learn from a hint who it was.
+    let hinted = hints.iter().filter_map(|(place, buyer): (&Place, &Buyer)| Some((place.0.clone(), buyer.customer.clone()?)));
+    let customers: HashSet<(Scope, String)> = wanted.customers.iter().cloned().chain(hinted).collect();
     let mut identities = HashMap::new();
-    for (place, customer) in &wanted.customers {
+    for (place, customer) in &customers {
         // Every sale of a customer has taught who the customer is, so without an identity there is no sale either.
         if let Some(identity) = identity(connection, place, customer)? {
             identities.insert((place.clone(), customer.clone()), identity);
@@ -38,14 +49,6 @@ pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Ledger, E
         }
     }
     let next_sale = connection.prepare_cached("SELECT COALESCE(MAX(id), 0) + 1 FROM sales")?.query_row([], |row| row.get(0))?;
-    let mut hints = HashMap::new();
-    let mut by_hint = connection.prepare_cached("SELECT buyer FROM hints WHERE scope = ?1 AND kind = ?2 AND value = ?3")?;
-    for place in &wanted.hints {
-        let buyer: Option<String> = by_hint.query_row(params![scope(&place.0), place.1, place.2], |row| row.get(0)).optional()?;
-        if let Some(buyer) = buyer {
-            hints.insert(place.clone(), serde_json::from_str(&buyer)?);
-        }
-    }
     Ok(Ledger::new(next_sale, sales.into_values().collect(), identities, applied, hints))
 }
 
@@ -83,9 +86,13 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) 
     }
     changes.events.iter().try_for_each(|event| put_event(connection, event))?;
     let millis = now.as_millisecond();
-    for (place, kind, value, buyer) in &changes.hints {
+    for ((place, kind, value), buyer) in &changes.hints {
         let sql = "INSERT INTO hints VALUES (?1, ?2, ?3, ?4) ON CONFLICT (scope, kind, value) DO UPDATE SET buyer = ?4";
         connection.prepare_cached(sql)?.execute(params![scope(place), kind, value, serde_json::to_string(buyer)?])?;
+    }
+    for (place, kind, value) in &changes.spent_hints {
+        let sql = "DELETE FROM hints WHERE scope = ?1 AND kind = ?2 AND value = ?3";
+        connection.prepare_cached(sql)?.execute(params![scope(place), kind, value])?;
     }
     changes.fetches.iter().try_for_each(|fetch| fetches::begin(connection, fetch, millis))?;
     for delivery in &changes.deliveries {

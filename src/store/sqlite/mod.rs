@@ -131,6 +131,10 @@ impl Store for Sqlite {
         self.writer.run(move |connection| fetches::record(connection, &fetched, now)).await
     }
 
+    async fn release_fetches(&self, but: Vec<String>) -> Result<(), Error> {
+        self.writer.run(move |connection| fetches::release(connection, &but)).await
+    }
+
     fn fetched(&self, limit: usize) -> Result<Vec<Fetching>, Error> {
         self.read(|connection| fetches::ready(connection, limit))
     }

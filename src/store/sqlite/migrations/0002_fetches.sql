@@ -20,6 +20,7 @@ CREATE TABLE answers (
     request    INTEGER NOT NULL,
     position   INTEGER NOT NULL,
     step       INTEGER NOT NULL,
+    path       TEXT    NOT NULL,
     failed     INTEGER NOT NULL,
     text       TEXT    NOT NULL,
     fetched_at INTEGER NOT NULL,
