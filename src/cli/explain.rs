@@ -1,6 +1,7 @@
 //! `salebridge explain`: what would come of a request, offline.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -9,7 +10,7 @@ use super::{Answer, Failure};
 use crate::app::{load, packs};
 use crate::domain::{Clock as _, SystemClock};
 use crate::explain::{Outcome, Verdict, request};
-use crate::pack::{Case, FETCHED, Fetched, Source};
+use crate::pack::{Case, FETCHED, Fetched, Folder, Pack, Source};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -19,8 +20,8 @@ pub(super) struct Arguments {
     /// The request, as a case file (format: providers/README.md)
     #[arg(value_name = "FILE.http")]
     file: Option<PathBuf>,
-    /// Use a pack and the file's own secrets; needs no configuration
-    #[arg(long, value_name = "NAME")]
+    /// Use a pack (its name or its folder) and the file's own secrets; needs no configuration
+    #[arg(long, value_name = "NAME|DIR")]
     pack: Option<String>,
 }
 
@@ -94,8 +95,12 @@ fn fetched(file: &Path) -> Result<Option<Fetched>, Failure> {
 
 fn of_pack(name: &str, config: &Path, case: &Case, can_fetch: bool) -> Result<Source, Failure> {
     let packs = packs(config)?;
-    let pack =
-        packs.get(name).ok_or_else(|| Failure::Usage(format!("{name} is not a pack; `salebridge pack list` names them all")))?;
+    let folder = Path::new(name);
+    let own = folder.join("pack.toml").is_file().then(|| Folder::read(folder));
+    let own = own.transpose().map_err(|error| Failure::Usage(format!("{name}: cannot be read: {error}")))?;
+    let own = own.map(Pack::load).transpose()?.map(Arc::new);
+    let pack = own.as_ref().or_else(|| packs.get(name));
+    let pack = pack.ok_or_else(|| Failure::Usage(format!("{name} is not a pack; `salebridge pack list` names them all")))?;
     let circumstances = case.circumstances(can_fetch).map_err(Failure::Usage)?;
     Source::plain(pack, circumstances)
         .map_err(|cause| Failure::Usage(format!("{cause}; the file brings its own (# secret: …), and --pack has none")))

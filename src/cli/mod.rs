@@ -5,6 +5,7 @@ mod demo;
 mod explain;
 mod listing;
 mod pack;
+mod pack_new;
 mod print;
 mod retry;
 mod send;

@@ -11,13 +11,17 @@ use super::{Answer, Failure, runtime};
 use crate::app::packs;
 use crate::domain::{Clock as _, Faults, SystemClock};
 use crate::explain::{PackReport, test_pack};
-use crate::pack::{Credentials, Folder, Pack, Registry, scenarios};
+use crate::pack::{Credentials, Folder, Pack, Registry, scenarios, schema};
 use crate::verify::Covers;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List the packs
-    List,
+    List {
+        /// As the table in providers/README.md
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Say in plain words what a pack verifies, counts and reads
     Show {
         /// The pack
@@ -28,13 +32,23 @@ pub(super) enum Command {
         /// One pack's folder, or a folder of packs
         dir: Option<PathBuf>,
     },
+    /// Make a pack to begin with: asks, or takes flags; it loads, and its cases pass
+    New(super::pack_new::Arguments),
+    /// Print the JSON Schema of pack.toml, for editors
+    Schema,
 }
 
 pub(super) fn run(command: &Command, config: &Path, printer: &Printer) -> Answer {
     match command {
-        Command::List => list(&packs(config)?, printer),
+        Command::List { markdown: true } => markdown(&packs(config)?, printer),
+        Command::List { markdown: false } => list(&packs(config)?, printer),
         Command::Show { name } => show(&packs(config)?, name, printer),
         Command::Test { dir } => test(dir.as_deref(), printer),
+        Command::New(new) => super::pack_new::run(new, printer),
+        Command::Schema => {
+            printer.line(schema());
+            Ok(())
+        }
     }
 }
 
@@ -60,6 +74,29 @@ fn list(packs: &Registry, printer: &Printer) -> Answer {
             vec![pack.name().to_owned(), pack.about.title.clone(), cases(pack).to_string(), scheme(pack), covers, evidence]
         });
         printer.table(&["PACK", "PROVIDER", "CASES", "SCHEME", "COVERS", "EVIDENCE"], rows);
+    }
+    Ok(())
+}
+
+/// The table in providers/README.md, which a test holds against this.
+fn markdown(packs: &Registry, printer: &Printer) -> Answer {
+    printer.line("| pack | provider | scheme | binds | counts | fetches | evidence | checked against |".to_owned());
+    printer.line("|---|---|---|---|---|---|---|---|".to_owned());
+    for pack in packs.iter() {
+        let mapping = pack.plain_mapping(pack.api.is_some())?;
+        let counted = mapping.types().0.into_iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ");
+        let counted = if counted.is_empty() { "what its rules find paid".to_owned() } else { counted };
+        let scheme = if pack.scheme.is_unsigned() { "**unsigned**".to_owned() } else { pack.scheme.families().join(", ") };
+        let fetches = match pack.api.as_ref().map(|api| api.credentials) {
+            Some(Credentials::Required) => "needed",
+            Some(Credentials::Optional) => "optional",
+            None => "",
+        };
+        let (name, about, covers) = (pack.name(), &pack.about, pack.scheme.covers().as_str());
+        let (title, evidence, oracle) = (&about.title, about.evidence.as_str(), about.oracle.as_deref().unwrap_or_default());
+        printer.line(format!(
+            "| [{name}]({name}/README.md) | {title} | {scheme} | {covers} | {counted} | {fetches} | {evidence} | {oracle} |"
+        ));
     }
     Ok(())
 }

@@ -26,6 +26,12 @@ impl Folder {
         Self { place: format!("{root}/{name}"), name, files }
     }
 
+    /// A folder of these files, which need not be on any disk yet; `root` is where it would stand.
+    pub fn of(name: &str, root: &str, files: &[(&str, &[u8])]) -> Self {
+        let files = files.iter().map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec())).collect();
+        Self { name: name.to_owned(), place: format!("{root}/{name}"), files }
+    }
+
     /// A folder on the disk: its own files and those in `cases/`.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! The commands, as a person and as a program use them.
+//! The commands, as a person and as a program use serde_json::Value;
+use them.
 
 use serde_json::{Value, json};
 
@@ -55,6 +56,44 @@ fn packs_are_listed_shown_and_tested() {
     assert_eq!(run(None, &["pack", "test", &format!("{root}/providers")]).status.code(), Some(0));
     assert_eq!(run(None, &["pack", "test", &format!("{root}/providers/stripe")]).status.code(), Some(0));
     assert_eq!(run(None, &["pack", "test", &format!("{root}/src")]).status.code(), Some(2));
+}
+
+#[test]
+fn a_new_pack_loads_and_its_cases_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    for scheme in ["body", "time", "standard-webhooks", "token", "basic"] {
+        let made =
+            run(None, &["pack", "new", &format!("my-{scheme}"), "--scheme", scheme, "--title", "My \"Shop\"", "--dir", dir]);
+        assert_eq!(made.status.code(), Some(0), "{made:?}");
+    }
+    let tested = run(None, &["pack", "test", dir]);
+    assert_eq!(tested.status.code(), Some(0), "{tested:?}");
+    let again = run(None, &["pack", "new", "my-body", "--scheme", "body", "--dir", dir]);
+    assert_eq!(again.status.code(), Some(2), "what is there is not touched: {again:?}");
+    assert_eq!(run(None, &["pack", "new", "../Odd", "--scheme", "body", "--dir", dir]).status.code(), Some(2));
+    let case = format!("{dir}/my-time/cases/paid.http");
+    let explained = json_of(&run(None, &["explain", "--pack", &format!("{dir}/my-time"), &case, "--json"]));
+    assert_eq!(explained["outcome"], "sale");
+}
+
+/// `salebridge pack list --markdown` and `salebridge pack schema` make what the documents hold.
+#[test]
+fn what_is_generated_from_the_packs_is_current() {
+    let read = |file: &str| std::fs::read_to_string(format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let table = text(&run(None, &["pack", "list", "--markdown"]));
+    assert!(
+        read("providers/README.md").contains(table.trim()),
+        "providers/README.md holds another table than `pack list --markdown`"
+    );
+    let schema = text(&run(None, &["pack", "schema"]));
+    assert_eq!(read("providers/pack.schema.json"), schema, "providers/pack.schema.json is not what `pack schema` prints");
+    // And the packs are what the schema's own words say: every key of every table is in it.
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    for table in ["pack", "verify", "envelope", "pings", "reply", "api", "enrich", "event", "reads", "keys", "money", "events"] {
+        assert!(schema["properties"][table].is_object(), "{table}");
+    }
+    assert_eq!(schema["additionalProperties"], false, "unknown keys are refused");
 }
 
 #[test]

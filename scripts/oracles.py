@@ -1,0 +1,268 @@
+"""The runner behind scripts/oracles. A bridge runs with one source for each provider, and for each provider
+
+    a body of its pack's cases is signed afresh; its own library must believe it, and so must the bridge
+    the same is forged: by a changed byte, by another secret, by a stale time; both must refuse
+    `salebridge send` signs the case and sends it to a server here; the library must believe it
+
+All secrets are invented for this run.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import logging
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field, replace
+
+from sdk_check_ends import Bridge, Upstream, free_port
+
+from oracles_node import Node, NodeProvider
+from oracles_providers import NOT_ASKED, PROVIDERS
+from oracles_request import PUBLIC_URL, Headers, Request
+
+SHIPPED = pathlib.Path(__file__).resolve().parent.parent / "providers"
+LEAST = 20  # so many providers must be asked for the answer to mean much
+COLUMNS = ["provider", "library", "bridge believes it", "it believes bridge", "both refuse"]
+
+
+@dataclass
+class Row:
+    """What came of one provider, in the words of the table."""
+
+    provider: str
+    library: str
+    cells: list = field(default_factory=list)
+    faults: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+
+    def judge(self, what, faults):
+        """One cell; `faults` says what is wrong, or is empty."""
+        self.cells.append("FAILED" if faults else what)
+        self.faults += faults
+
+
+# The packs and their cases ---------------------------------------------------------------------------------------------
+
+
+class Cases:
+    """Where the packs lie, and the requests of their cases."""
+
+    def __init__(self, folders):
+        self.folders = folders
+
+    def find(self, provider):
+        """The case that the provider names, or None where there is none."""
+        found = (folder / provider.name / "cases" / f"{provider.case}.http" for folder in self.folders)
+        return next((case for case in found if case.exists()), None)
+
+
+def read(case):
+    """The request of a case, without its remarks."""
+    head, _, body = case.read_bytes().partition(b"\n\n")
+    lines = [line for line in head.decode().splitlines() if not line.startswith("#")]
+    fields = (line.partition(":") for line in lines[1:])
+    headers = Headers({name.strip(): value.strip() for name, _, value in fields})
+    for name in ("host", "content-length", "connection"):
+        headers.pop(name, None)
+    return Request(lines[0].split()[1], headers, body.removesuffix(b"\n"))
+
+
+# The two ends ----------------------------------------------------------------------------------------------------------
+
+
+class Listener(Bridge):
+    """The bridge, with a configuration of our own."""
+
+    def __init__(self, binary, folder, port):
+        self.binary, self.folder, self.port = str(binary), folder, port
+        self.log = folder / "bridge.log"
+        self.process = None
+
+    def judge(self, request):
+        """The status of its answer."""
+        return self.ask("POST", request.path, request.body, dict(request.headers)).status
+
+
+def configuration(port, packs, providers):
+    quoted = json.dumps  # texts and lists of texts are the same in TOML
+    parts = [f"pack_dirs = {quoted([str(folder) for folder in packs])}\n"]
+    parts.append(
+        f'[server]\nlisten = "127.0.0.1:{port}"\npublic_url = "{PUBLIC_URL}"\n\n[store]\nurl = "sqlite:oracles.db"\n'
+    )
+    for provider in providers:
+        lines = [f"name = {quoted(provider.name)}", f"pack = {quoted(provider.name)}"]
+        for key, value in provider.configured().items():
+            if isinstance(value, dict):
+                inside = ", ".join(f"{name} = {quoted(text)}" for name, text in value.items())
+                lines.append(f"{key} = {{ {inside} }}")
+            else:
+                lines.append(f"{key} = {quoted(value)}")
+        parts.append("[[sources]]\n" + "\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+# What is asked ---------------------------------------------------------------------------------------------------------
+
+
+def refusal(provider, request):
+    """Why the library does not believe the request, or None if it does."""
+    try:
+        return None if provider.vouch(request) else "it said no"
+    except Exception as error:  # each library has its own
+        return f"{type(error).__name__}: {error}"[:200]
+
+
+def check_genuine(row, provider, bridge, request):
+    """Signed afresh: the library believes it, and so does the bridge."""
+    faults = []
+    if why := refusal(provider, request):
+        faults.append(f"its library refuses what {'it' if provider.signs else 'this script'} signed: {why}")
+    if (status := bridge.judge(request)) != 200:
+        faults.append(f"the bridge answered {status} to a genuine request")
+    row.judge("yes, and it signed" if provider.signs else "yes", faults)
+
+
+def check_sent(row, provider, binary, folder, ear, case):
+    """What `salebridge send` signs, the library believes."""
+    if provider.lacks_send:
+        row.judge("no such way", [])
+        row.notes.append(provider.lacks_send)
+        return
+    ear.posts.clear()
+    command = [str(binary), "--config", "config.toml", "send", provider.name, str(case)]
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    if len(ear.posts) != 1:
+        said = (done.stderr or done.stdout).strip()[:300]
+        row.judge("", [f"`send` sent {len(ear.posts)} requests, exit code {done.returncode}: {said}"])
+        return
+    post = ear.posts[0]
+    why = refusal(provider, Request(post.path, Headers(post.headers), post.body.encode()))
+    row.judge("yes", [f"its library refuses what the bridge signed: {why}"] if why else [])
+
+
+def check_forged(row, provider, bridge, case):
+    """What the library refuses, the bridge refuses."""
+    genuine = provider.sign(case)
+    forged = {"changed byte": provider.change(genuine), "other secret": provider.sign(case, secret=provider.other)}
+    if provider.max_age_secs:
+        forged["stale time"] = provider.sign(case, at=time.time() - provider.max_age_secs - 60)
+    faults, refused = [], []
+    for what, request in forged.items():
+        if request is None:
+            continue
+        refused.append(what)
+        if not refusal(provider, request):
+            faults.append(f"its library believes a forgery ({what})")
+        if (status := bridge.judge(request)) != 401:
+            faults.append(f"the bridge answered {status} to a forgery ({what})")
+    row.judge(", ".join(refused), faults)
+
+
+def version(library, libraries):
+    registry, name = library
+    if registry == "PyPI":
+        return f"{name} {importlib.metadata.version(name)} (PyPI)"
+    package = json.loads((libraries / "node_modules" / name / "package.json").read_text())
+    return f"{name} {package['version']} (npm)"
+
+
+def ask(provider, given, cases, bridge, ear, sender):
+    row = Row(provider.name, version(provider.library, given.libraries))
+    case = cases.find(provider)
+    try:
+        request = replace_path(read(case), provider.name)
+        check_genuine(row, provider, bridge, provider.sign(request))
+        check_sent(row, provider, given.binary, sender, ear, case)
+        check_forged(row, provider, bridge, request)
+    except Exception as error:
+        row.judge("", [f"the check itself failed: {type(error).__name__}: {error}"])
+    row.cells += [""] * (3 - len(row.cells))
+    return row
+
+
+def replace_path(request, name):
+    """To the source of this run, with the query of the case."""
+    _, question, query = request.path.partition("?")
+    return replace(request, path=f"/webhooks/{name}{question}{query}")
+
+
+# The run ---------------------------------------------------------------------------------------------------------------
+
+
+def table(rows):
+    lines = [COLUMNS, *([row.provider, row.library, *row.cells] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def run(given):
+    cases = Cases([*given.pack_dir, SHIPPED])
+    chosen = [kind for kind in PROVIDERS if not given.only or kind.name in given.only]
+    NodeProvider.node = Node(pathlib.Path(__file__).with_name("oracles.mjs"), given.libraries)
+    providers = [kind() for kind in chosen]
+    known = [provider for provider in providers if cases.find(provider)]
+    missing = [
+        Row(provider.name, "", ["FAILED", "", ""], [f"no pack has its case {provider.case}"])
+        for provider in providers
+        if provider not in known
+    ]
+    packs = [case.parent.parent for case in map(cases.find, known) if case.parents[2] in given.pack_dir]
+
+    ear, port = Upstream(), free_port()
+    bridge = Listener(given.binary, given.work, port)
+    sender = given.work / "send"
+    sender.mkdir()
+    (given.work / "config.toml").write_text(configuration(port, packs, known))
+    (sender / "config.toml").write_text(configuration(ear.url.rpartition(":")[2], packs, known))
+    try:
+        bridge.start()
+        rows = [*(ask(provider, given, cases, bridge, ear, sender) for provider in known), *missing]
+    except RuntimeError as error:
+        print(f"{error}\n{bridge.log.read_text(errors='replace')[-3000:]}")
+        return 1
+    finally:
+        bridge.stop()
+        ear.stop()
+        NodeProvider.node.stop()
+
+    rows.sort(key=lambda row: row.provider)
+    table(rows)
+    print()
+    for name, note in [*((row.provider, note) for row in rows for note in row.notes), *NOT_ASKED.items()]:
+        print(f"{name}: {note}")
+    faults = [f"{row.provider}: {fault}" for row in rows for fault in row.faults]
+    for fault in faults:
+        print(f"FAILED {fault}")
+    agreed = sum(not row.faults for row in rows)
+    print(f"\n{len(rows)} providers, {agreed} agree")
+    if not given.only and len(known) < LEAST:
+        print(f"At least {LEAST} are needed.")
+    return 0 if not faults and (given.only or len(known) >= LEAST) else 1
+
+
+def main():
+    arguments = argparse.ArgumentParser(description="Run it as scripts/oracles.")
+    arguments.add_argument("--binary", required=True, type=pathlib.Path, help="the bridge")
+    arguments.add_argument("--libraries", required=True, type=pathlib.Path, help="where node_modules is")
+    arguments.add_argument(
+        "--work", required=True, type=pathlib.Path, help="an empty folder for configurations, database and log"
+    )
+    arguments.add_argument("--pack-dir", action="append", default=[], type=pathlib.Path, help="a folder of packs")
+    arguments.add_argument("--only", action="append", default=[], help="this provider alone")
+    given = arguments.parse_args()
+    for name in list(os.environ):  # everything is on this machine, and the libraries check as they do in production
+        if name.lower().endswith("_proxy") or name in ("TEST_MODE", "SALEBRIDGE_CONFIG"):
+            del os.environ[name]
+    logging.disable(logging.CRITICAL)  # the libraries' own words on each forgery
+    os.environ["NO_COLOR"] = "1"
+    given.binary, given.work, given.libraries = given.binary.resolve(), given.work.resolve(), given.libraries.resolve()
+    return run(given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
