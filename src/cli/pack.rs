@@ -80,8 +80,8 @@ fn list(packs: &Registry, printer: &Printer) -> Answer {
 
 /// The table in providers/README.md, which a test holds against this.
 fn markdown(packs: &Registry, printer: &Printer) -> Answer {
-    printer.line("| pack | provider | scheme | binds | counts | fetches | evidence | checked against |".to_owned());
-    printer.line("|---|---|---|---|---|---|---|---|".to_owned());
+    printer.line("| pack | provider | scheme | binds | counts | fetches | evidence | checked against |");
+    printer.line("|---|---|---|---|---|---|---|---|");
     for pack in packs.iter() {
         let mapping = pack.plain_mapping(pack.api.is_some())?;
         let counted = mapping.types().0.into_iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ");

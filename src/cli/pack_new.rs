@@ -121,10 +121,9 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Answer {
     }
     printer.line(format!("{}: made; it loads, and its cases pass: salebridge pack test {}", folder.display(), folder.display()));
     printer.line(
-        "what to do now: put the provider's own bodies, signed by its own library, into cases/, and make pack.toml fit them"
-            .to_owned(),
+        "what to do now: put the provider's own bodies, signed by its own library, into cases/, and make pack.toml fit them",
     );
-    printer.line("every key is explained in providers/README.md; pack_dirs in config.toml makes the bridge use it".to_owned());
+    printer.line("every key is explained in providers/README.md; pack_dirs in config.toml makes the bridge use it");
     Ok(())
 }
 

@@ -1,5 +1,4 @@
-//! The commands, as a person and as a program use serde_json::Value;
-use them.
+//! The commands, as a person and as a program use them.
 
 use serde_json::{Value, json};
 
