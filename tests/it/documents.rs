@@ -23,9 +23,18 @@ fn every_file_that_a_document_links_to_is_there() {
     for document in ["README.md", "ARCHITECTURE.md", "providers/README.md", "docs/performance.md"] {
         let folder = std::path::Path::new(document).parent().unwrap().to_path_buf();
         for link in read(document).split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
-            let is_file = !link.contains("://") && !link.starts_with('#');
-            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(&folder).join(link);
-            assert!(!is_file || path.exists(), "{document} links to {link}");
+            let (file, heading) = link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
+            let is_elsewhere = link.contains("://");
+            let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+            let path = if file.is_empty() { root.join(document) } else { root.join(&folder).join(file) };
+            assert!(is_elsewhere || path.exists(), "{document} links to {link}");
+            if let Some(heading) = heading.filter(|_| !is_elsewhere) {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let anchor =
+                    |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-").replace(['`', ':'], "");
+                let is_there = text.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == heading);
+                assert!(is_there, "{document} links to {link}, a heading that is not there");
+            }
         }
     }
 }
