@@ -1,5 +1,5 @@
 // The vendors' libraries that exist for Node only, asked by oracles.py: one question in JSON on each line of the standard input,
-// one answer on each line of the standard output. A question names the provider, what is to be done, the request (its body in
+// one answer on each line of the standard output. A question names the source, what is to be done, the request (its body in
 // base64) and the secret. `vouch` answers whether the library believes the request; `sign` answers with the signature.
 
 import { createRequire } from "node:module";
@@ -16,6 +16,13 @@ const libraries = {
       return true;
     },
   },
+  "clerk-billing-node": {
+    async vouch({ headers, body, secret }) {
+      const { verifyWebhook } = require("@clerk/backend/webhooks");
+      const request = new Request("https://hooks.example.com/", { method: "POST", headers, body });
+      return (await verifyWebhook(request, { signingSecret: secret })) !== undefined; // throws
+    },
+  },
   "coinbase-business": {
     vouch({ headers, body, secret }) {
       const hook0 = require("hook0-client");
@@ -27,6 +34,13 @@ const libraries = {
       const { verifyWebhookSignature } = require("creem/webhooks.js");
       await verifyWebhookSignature(body.toString(), headers, secret); // throws
       return true;
+    },
+  },
+  "dodo-node": {
+    vouch({ headers, body, secret }) {
+      const { DodoPayments } = require("dodopayments");
+      const client = new DodoPayments({ bearerToken: "unused", webhookKey: secret });
+      return client.webhooks.unwrap(body.toString(), { headers }) !== undefined; // throws
     },
   },
   "midtrans-snap": {
@@ -65,6 +79,12 @@ const libraries = {
       });
       const rawRequest = { method: "POST", url: path, headers };
       return (await shopify.webhooks.validate({ rawBody: body.toString(), rawRequest, rawResponse: {} })).valid;
+    },
+  },
+  "standard-webhooks-node": {
+    vouch({ headers, body, secret }) {
+      const { Webhook } = require("standardwebhooks");
+      return new Webhook(secret).verify(body.toString(), headers) !== undefined; // throws
     },
   },
   "whop": {

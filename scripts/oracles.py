@@ -3,6 +3,7 @@
     a body of its pack's cases is signed afresh; its own library must believe it, and so must the bridge
     the same is forged: by a changed byte, by another secret, by a stale time; both must refuse
     `salebridge send` signs the case and sends it to a server here; the library must believe it
+    what its pack.toml names as `oracle` must be what was asked
 
 All secrets are invented for this run.
 """
@@ -13,10 +14,12 @@ import json
 import logging
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field, replace
+import tomllib
+from dataclasses import asdict, dataclass, field, replace
 
 from sdk_check_ends import Bridge, Upstream, free_port
 
@@ -25,23 +28,30 @@ from oracles_providers import NOT_ASKED, PROVIDERS
 from oracles_request import PUBLIC_URL, Headers, Request
 
 SHIPPED = pathlib.Path(__file__).resolve().parent.parent / "providers"
-LEAST = 20  # so many providers must be asked for the answer to mean much
-COLUMNS = ["provider", "library", "bridge believes it", "it believes bridge", "both refuse"]
+COLUMNS = {
+    "provider": "provider",
+    "library": "SDK and version",
+    "bridge_believes_sdk": "bridge believes SDK",
+    "sdk_believes_bridge": "SDK believes bridge",
+    "both_refuse_forgery": "both refuse a forgery",
+}
 
 
 @dataclass
 class Row:
-    """What came of one provider, in the words of the table."""
+    """What came of one library, in the words of the table."""
 
     provider: str
     library: str
-    cells: list = field(default_factory=list)
+    bridge_believes_sdk: str = ""
+    sdk_believes_bridge: str = ""
+    both_refuse_forgery: str = ""
+    notes: list = field(default_factory=list)  # why a direction does not exist
     faults: list = field(default_factory=list)
-    notes: list = field(default_factory=list)
 
-    def judge(self, what, faults):
+    def judge(self, column, what, faults):
         """One cell; `faults` says what is wrong, or is empty."""
-        self.cells.append("FAILED" if faults else what)
+        setattr(self, column, "FAILED" if faults else what)
         self.faults += faults
 
 
@@ -56,8 +66,13 @@ class Cases:
 
     def find(self, provider):
         """The case that the provider names, or None where there is none."""
-        found = (folder / provider.name / "cases" / f"{provider.case}.http" for folder in self.folders)
+        found = (folder / provider.pack / "cases" / f"{provider.case}.http" for folder in self.folders)
         return next((case for case in found if case.exists()), None)
+
+    def oracles(self, provider):
+        """The libraries that its pack says it is checked against."""
+        pack = tomllib.loads((self.find(provider).parents[1] / "pack.toml").read_text())["pack"]
+        return set(filter(None, pack.get("oracle", "").split(", ")))
 
 
 def read(case):
@@ -88,13 +103,14 @@ class Listener(Bridge):
 
 
 def configuration(port, packs, providers):
+    """One source for each provider, and nowhere to send their sales to."""
     quoted = json.dumps  # texts and lists of texts are the same in TOML
     parts = [f"pack_dirs = {quoted([str(folder) for folder in packs])}\n"]
     parts.append(
         f'[server]\nlisten = "127.0.0.1:{port}"\npublic_url = "{PUBLIC_URL}"\n\n[store]\nurl = "sqlite:oracles.db"\n'
     )
     for provider in providers:
-        lines = [f"name = {quoted(provider.name)}", f"pack = {quoted(provider.name)}"]
+        lines = [f"name = {quoted(provider.name)}", f"pack = {quoted(provider.pack)}"]
         for key, value in provider.configured().items():
             if isinstance(value, dict):
                 inside = ", ".join(f"{name} = {quoted(text)}" for name, text in value.items())
@@ -123,13 +139,13 @@ def check_genuine(row, provider, bridge, request):
         faults.append(f"its library refuses what {'it' if provider.signs else 'this script'} signed: {why}")
     if (status := bridge.judge(request)) != 200:
         faults.append(f"the bridge answered {status} to a genuine request")
-    row.judge("yes, and it signed" if provider.signs else "yes", faults)
+    row.judge("bridge_believes_sdk", "yes, signed by it" if provider.signs else "yes", faults)
 
 
 def check_sent(row, provider, binary, folder, ear, case):
     """What `salebridge send` signs, the library believes."""
     if provider.lacks_send:
-        row.judge("no such way", [])
+        row.judge("sdk_believes_bridge", "cannot be", [])
         row.notes.append(provider.lacks_send)
         return
     ear.posts.clear()
@@ -137,11 +153,11 @@ def check_sent(row, provider, binary, folder, ear, case):
     done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
     if len(ear.posts) != 1:
         said = (done.stderr or done.stdout).strip()[:300]
-        row.judge("", [f"`send` sent {len(ear.posts)} requests, exit code {done.returncode}: {said}"])
+        row.judge("sdk_believes_bridge", "", [f"`send` sent {len(ear.posts)} requests, exit code {done.returncode}: {said}"])
         return
     post = ear.posts[0]
     why = refusal(provider, Request(post.path, Headers(post.headers), post.body.encode()))
-    row.judge("yes", [f"its library refuses what the bridge signed: {why}"] if why else [])
+    row.judge("sdk_believes_bridge", "yes", [f"its library refuses what the bridge signed: {why}"] if why else [])
 
 
 def check_forged(row, provider, bridge, case):
@@ -153,13 +169,14 @@ def check_forged(row, provider, bridge, case):
     faults, refused = [], []
     for what, request in forged.items():
         if request is None:
+            row.notes.append("what is sent only shows that the sender knows the password, so no changed byte can be noticed")
             continue
         refused.append(what)
         if not refusal(provider, request):
             faults.append(f"its library believes a forgery ({what})")
         if (status := bridge.judge(request)) != 401:
             faults.append(f"the bridge answered {status} to a forgery ({what})")
-    row.judge(", ".join(refused), faults)
+    row.judge("both_refuse_forgery", ", ".join(refused), faults)
 
 
 def version(library, libraries):
@@ -171,17 +188,25 @@ def version(library, libraries):
 
 
 def ask(provider, given, cases, bridge, ear, sender):
-    row = Row(provider.name, version(provider.library, given.libraries))
+    """All that is asked of one library."""
+    row = Row(provider.pack, version(provider.library, given.libraries))
     case = cases.find(provider)
     try:
         request = replace_path(read(case), provider.name)
         check_genuine(row, provider, bridge, provider.sign(request))
         check_sent(row, provider, given.binary, sender, ear, case)
         check_forged(row, provider, bridge, request)
-    except Exception as error:
-        row.judge("", [f"the check itself failed: {type(error).__name__}: {error}"])
-    row.cells += [""] * (3 - len(row.cells))
+    except Exception as error:  # of a library, again
+        row.faults.append(f"the check itself failed: {type(error).__name__}: {error}")
     return row
+
+
+def check_oracles(rows, cases, providers):
+    """What a pack names as its oracle was asked here, in this version."""
+    for provider in {provider.pack: provider for provider in providers}.values():
+        of_pack = [row for row in rows if row.provider == provider.pack]
+        for named in sorted(cases.oracles(provider) - {row.library for row in of_pack}):
+            of_pack[0].faults.append(f"its pack.toml names the oracle {named}, which was not asked")
 
 
 def replace_path(request, name):
@@ -193,25 +218,36 @@ def replace_path(request, name):
 # The run ---------------------------------------------------------------------------------------------------------------
 
 
-def table(rows):
-    lines = [COLUMNS, *([row.provider, row.library, *row.cells] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
+def print_table(rows):
+    lines = [list(COLUMNS.values()), *([getattr(row, column) for column in COLUMNS] for row in rows)]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print("\n\"signed by it\": the SDK itself signed; elsewhere this script did, and the SDK confirmed it.")
+    for row in rows:
+        for note in row.notes:
+            print(f"{row.provider}: {note}")
+    for provider, reason in NOT_ASKED.items():
+        print(f"{provider}, not asked: {reason}")
+    for row in rows:
+        for fault in row.faults:
+            print(f"FAILED {row.provider} ({row.library}): {fault}")
+    asked = {row.provider for row in rows}
+    agreed = asked - {row.provider for row in rows if row.faults}
+    print(f"\n{len(asked)} providers, {len(agreed)} agree")
 
 
 def run(given):
     cases = Cases([*given.pack_dir, SHIPPED])
-    chosen = [kind for kind in PROVIDERS if not given.only or kind.name in given.only]
     NodeProvider.node = Node(pathlib.Path(__file__).with_name("oracles.mjs"), given.libraries)
-    providers = [kind() for kind in chosen]
+    providers = [kind() for kind in PROVIDERS if not given.only or kind.pack in given.only]
     known = [provider for provider in providers if cases.find(provider)]
-    missing = [
-        Row(provider.name, "", ["FAILED", "", ""], [f"no pack has its case {provider.case}"])
+    lost = [
+        Row(provider.pack, "", faults=[f"no pack has its case {provider.case}"])
         for provider in providers
         if provider not in known
     ]
-    packs = [case.parent.parent for case in map(cases.find, known) if case.parents[2] in given.pack_dir]
+    packs = sorted({case.parents[1] for case in map(cases.find, known) if case.parents[2] in given.pack_dir})
 
     ear, port = Upstream(), free_port()
     bridge = Listener(given.binary, given.work, port)
@@ -221,45 +257,44 @@ def run(given):
     (sender / "config.toml").write_text(configuration(ear.url.rpartition(":")[2], packs, known))
     try:
         bridge.start()
-        rows = [*(ask(provider, given, cases, bridge, ear, sender) for provider in known), *missing]
+        rows = [ask(provider, given, cases, bridge, ear, sender) for provider in known]
     except RuntimeError as error:
-        print(f"{error}\n{bridge.log.read_text(errors='replace')[-3000:]}")
+        print(f"{error}\n{bridge.log.read_text(errors='replace')[-3000:]}", file=sys.stderr)
         return 1
     finally:
         bridge.stop()
         ear.stop()
         NodeProvider.node.stop()
 
-    rows.sort(key=lambda row: row.provider)
-    table(rows)
-    print()
-    for name, note in [*((row.provider, note) for row in rows for note in row.notes), *NOT_ASKED.items()]:
-        print(f"{name}: {note}")
-    faults = [f"{row.provider}: {fault}" for row in rows for fault in row.faults]
-    for fault in faults:
-        print(f"FAILED {fault}")
-    agreed = sum(not row.faults for row in rows)
-    print(f"\n{len(rows)} providers, {agreed} agree")
-    if not given.only and len(known) < LEAST:
-        print(f"At least {LEAST} are needed.")
-    return 0 if not faults and (given.only or len(known) >= LEAST) else 1
+    check_oracles(rows, cases, known)
+    rows = sorted([*rows, *lost], key=lambda row: row.provider)
+    agree = not any(row.faults for row in rows)
+    if given.json:
+        print(json.dumps({"agree": agree, "rows": [asdict(row) for row in rows], "not_asked": NOT_ASKED}, indent=2))
+    else:
+        print_table(rows)
+    return 0 if agree else 1
 
 
 def main():
-    arguments = argparse.ArgumentParser(description="Run it as scripts/oracles.")
+    arguments = argparse.ArgumentParser(prog="oracles", description="Run it as scripts/oracles.")
     arguments.add_argument("--binary", required=True, type=pathlib.Path, help="the bridge")
     arguments.add_argument("--libraries", required=True, type=pathlib.Path, help="where node_modules is")
     arguments.add_argument(
         "--work", required=True, type=pathlib.Path, help="an empty folder for configurations, database and log"
     )
     arguments.add_argument("--pack-dir", action="append", default=[], type=pathlib.Path, help="a folder of packs")
-    arguments.add_argument("--only", action="append", default=[], help="this provider alone")
+    names = sorted({kind.pack for kind in PROVIDERS})
+    arguments.add_argument("--only", action="append", default=[], choices=names, metavar="NAME", help="this provider alone")
+    arguments.add_argument("--json", action="store_true", help="the table as JSON")
     given = arguments.parse_args()
     for name in list(os.environ):  # everything is on this machine, and the libraries check as they do in production
         if name.lower().endswith("_proxy") or name in ("TEST_MODE", "SALEBRIDGE_CONFIG"):
             del os.environ[name]
     logging.disable(logging.CRITICAL)  # the libraries' own words on each forgery
     os.environ["NO_COLOR"] = "1"
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))
     given.binary, given.work, given.libraries = given.binary.resolve(), given.work.resolve(), given.libraries.resolve()
     return run(given)
 

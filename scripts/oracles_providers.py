@@ -31,6 +31,7 @@ from oracles_node import (
     Creem,
     MidtransSnap,
     Mollie,
+    NodeProvider,
     Shopify,
     Whop,
 )
@@ -125,11 +126,25 @@ class Dodo(StandardWebhooks):
 
 class ClerkBilling(StandardWebhooks):
     name, library, case = "clerk-billing", ("PyPI", "svix"), "checkout-paid"
+    signs = False
     prefix = "svix-"
 
     def vouch(self, request):
         svix.webhooks.Webhook(self.secret).verify(request.body, request.headers)
         return True
+
+
+class StandardWebhooksNode(NodeProvider, StandardWebhooks):
+    name, pack, library = "standard-webhooks-node", "standard-webhooks", ("npm", "standardwebhooks")
+    signs = False
+
+
+class DodoNode(NodeProvider, Dodo):
+    name, pack, library = "dodo-node", "dodo", ("npm", "dodopayments")
+
+
+class ClerkBillingNode(NodeProvider, ClerkBilling):
+    name, pack, library = "clerk-billing-node", "clerk-billing", ("npm", "@clerk/backend")
 
 
 class BigCommerce(StandardWebhooks):
@@ -384,10 +399,12 @@ PROVIDERS = [
     Cashfree,
     Chargebee,
     ClerkBilling,
+    ClerkBillingNode,
     CoinbaseBusiness,
     CoinbaseCommerce,
     Creem,
     Dodo,
+    DodoNode,
     GoCardless,
     MercadoPago,
     MidtransSnap,
@@ -402,6 +419,7 @@ PROVIDERS = [
     Shopify,
     Square,
     StandardWebhooks,
+    StandardWebhooksNode,
     Stripe,
     Whop,
 ]

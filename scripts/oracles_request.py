@@ -1,6 +1,7 @@
 """What the providers of scripts/oracles share: a request, and what most of them do with one. Each provider has
 
-name         its pack, and the source in the bridge's configuration
+name         the source in the bridge's configuration
+pack         its pack; the same as the name, unless several libraries are asked for one pack
 library      where its library comes from, and what it is called there
 case         the case of the pack whose body is signed afresh; never one for which the bridge would fetch something
 signs        True where the library itself signs; else the few lines here do, and the library must confirm them
@@ -83,7 +84,11 @@ class Provider:
 
     signs = False
     max_age_secs = None
-    lacks_send = None  # why `send` cannot sign for it
+    lacks_send = None
+
+    def __init_subclass__(cls):
+        if "name" in vars(cls) and "pack" not in vars(cls):
+            cls.pack = cls.name
 
     def __init__(self):
         self.secret, self.other = self.invent(), self.invent()

@@ -2,7 +2,7 @@
 //! tree, which is what a mapper without a shape would have to do first.
 //!
 //! `cargo bench --bench stages`
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::sync::LazyLock;
 

@@ -23,8 +23,10 @@ pub(super) fn run(config: &Path, printer: &Printer) -> Answer {
     if printer.is_json() {
         let mut sources: Vec<&String> = checked.sources.keys().collect();
         sources.sort();
+        let mut unsigned = sources.clone();
+        unsigned.retain(|name| checked.sources[*name].pack.scheme.is_unsigned());
         let upstreams: Vec<&str> = checked.upstreams.iter().map(|upstream| &*upstream.name).collect();
-        printer.json(&json!({"ok": true, "faults": [], "sources": sources, "upstreams": upstreams}));
+        printer.json(&json!({"ok": true, "faults": [], "sources": sources, "unsigned": unsigned, "upstreams": upstreams}));
     } else {
         printer.line(format!("{}: {}", config.display(), printer.good("no faults")));
         summary(&checked, printer).iter().for_each(|line| printer.line(line));
@@ -41,7 +43,12 @@ pub(super) fn summary(checked: &Checked, printer: &Printer) -> Vec<String> {
     for source in sources {
         let token = if source.path_token.is_some() { "/{path_token}" } else { "" };
         let url = format!("{}/webhooks/{}{token}", base.trim_end_matches('/'), source.name);
-        lines.push(format!("source    {:<16} {} webhooks at {url}", source.name, source.pack.about.title));
+        let unsigned = if source.pack.scheme.is_unsigned() {
+            printer.bad("  UNSIGNED: whoever knows this URL is believed")
+        } else {
+            String::new()
+        };
+        lines.push(format!("source    {:<16} {} webhooks at {url}{unsigned}", source.name, source.pack.about.title));
     }
     for upstream in &checked.upstreams {
         let unit = match upstream.amount_unit {

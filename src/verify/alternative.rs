@@ -1,13 +1,12 @@
 //! One way in which a provider signs, checked, and its question: is this request genuine?
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use aes::Aes128;
-use base64::Engine as _;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _};
 
+use super::basic;
 use super::fields::Fields;
 use super::input::{Input, View};
 use super::key::{Key, hash, keys_of};
@@ -16,8 +15,9 @@ use super::public::Chain;
 use super::refusal::Refusal;
 use super::signature::{Grammar, Label, Place, Spot};
 use super::spec::{Covers, Digest, KeyForm, SchemeName};
-use super::template::{Template, Values, What};
+use super::template::{Template, Values};
 use super::timestamp::{Stamp, StampPlace};
+use super::token::What;
 use crate::domain::{Request, Secret};
 use crate::envelope::Path;
 
@@ -198,7 +198,7 @@ impl Alternative {
     ) -> Result<(), Refusal> {
         let must_be_basic = self.also_basic && BASIC.iter().all(|name| keys.secrets.named.contains_key(*name));
         if must_be_basic || self.scheme == SchemeName::Basic {
-            basic(keys, input.request)?;
+            basic::judge(keys, input.request)?;
         }
         if self.looks_at_form() && input.has_repeated_field() {
             return Err(Refusal::FieldRepeated);
@@ -394,55 +394,4 @@ impl Alternative {
         };
         self.place.as_ref().filter(|_| shows_secret).map(|place| &place.spot)
     }
-
-    /// One sentence for people.
-    pub(super) fn describe(&self) -> String {
-        let place = self.place.as_ref().map(|place| place.spot.describe()).unwrap_or_default();
-        let mut signed = self.signed.first().map(Template::describe).unwrap_or_default();
-        if let Some(fields) = &self.fields {
-            signed = format!("{signed} (all fields but {})", fields.excluded().join(", "));
-        }
-        let age = self.timestamp.as_ref().map_or_else(|| ", without a timestamp".to_owned(), Stamp::describe);
-        let digest = match self.digest {
-            Digest::Md5 => "MD5",
-            Digest::Sha1 => "SHA-1",
-            Digest::Sha256 => "SHA-256",
-            Digest::Sha512 => "SHA-512",
-            Digest::Sha3_256 => "SHA3-256",
-        };
-        let also = if self.also_basic { "; and HTTP Basic where it is configured" } else { "" };
-        let each = if self.each.is_some() { " of each item" } else { "" };
-        let text = match self.scheme {
-            SchemeName::Hmac => format!("HMAC-{digest} over {signed}{each}, in {place}{age}"),
-            SchemeName::Hash => format!("{digest} over {signed}, in {place}{age}"),
-            SchemeName::Rsa => format!("RSA with {digest} over {signed}, in {place}{age}"),
-            SchemeName::EcdsaP256 => format!("ECDSA P-256 over {signed}, in {place}{age}"),
-            SchemeName::Ed25519 => format!("Ed25519 over {signed}, in {place}{age}"),
-            SchemeName::Certificate => format!("RSA with {digest} by a certificate over {signed}, in {place}{age}"),
-            SchemeName::EncryptedHash => format!("{digest} over {signed}, encrypted with AES-128, in {place}"),
-            SchemeName::Equal => format!("the secret itself, in {place}"),
-            SchemeName::Basic => "HTTP Basic".to_owned(),
-            SchemeName::Unsigned => "nothing: UNSIGNED, only path_token or allow_ips".to_owned(),
-        };
-        let binds = match self.covers {
-            Covers::Nothing if self.scheme != SchemeName::Unsigned => "; it does not bind the body",
-            Covers::Nothing | Covers::Body | Covers::Fields => "",
-        };
-        format!("{text}{also}{binds}")
-    }
-}
-
-/// Judges HTTP Basic (RFC 7617): the password is all that follows the first colon.
-fn basic(keys: &Keys, request: &Request) -> Result<(), Refusal> {
-    let place = "the header authorization".to_owned();
-    let Some(header) = request.headers.one("authorization") else { return Err(Refusal::SignatureMissing { place }) };
-    let malformed = |why| Refusal::SignatureMalformed { place: "the header authorization".to_owned(), why };
-    let (scheme, packed) = header.split_once(' ').ok_or(malformed("it is not HTTP Basic"))?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return Err(malformed("it is not HTTP Basic"));
-    }
-    let given = super::signature::BASE64.decode(packed.trim()).map_err(|_| malformed("it is not HTTP Basic"))?;
-    let [username, password] = BASIC.map(|name| keys.secrets.named.get(name).map_or("", Secret::expose));
-    let wanted: Cow<'_, str> = format!("{username}:{password}").into();
-    if is_same(wanted.as_bytes(), &given) { Ok(()) } else { Err(Refusal::SecretMismatch { place }) }
 }

@@ -8,8 +8,9 @@ use super::alternative::{Alternative, Certificate, Cipher, Guard, Wanted};
 use super::fields::Fields;
 use super::signature::{Grammar, Label, Place, Spot};
 use super::spec::{Also, Covers, Digest, Encoding, Format, GuardSpec, KeyForm, SchemeName, SignatureSpec, Spec, TimestampSpec};
-use super::template::{Template, What};
+use super::template::Template;
 use super::timestamp::{Stamp, StampPlace};
+use super::token::What;
 use crate::domain::Faults;
 use crate::envelope::{Envelope, Path};
 

@@ -4,8 +4,10 @@
 //! not sign, only a path token or a list of addresses opens the door.
 
 mod alternative;
+mod basic;
 mod canonical;
 mod check;
+mod describe;
 mod fields;
 mod input;
 mod key;
@@ -21,6 +23,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod token;
 
 pub use key::KeyError;
 pub use keys::{KeyFault, Keys, Secrets};

@@ -10,7 +10,8 @@ use super::key::Mac;
 use super::keys::Keys;
 use super::scheme::Scheme;
 use super::spec::{Digest, Encoding};
-use super::template::{Template, Values, What};
+use super::template::{Template, Values};
+use super::token::What;
 use crate::domain::{Faults, Request, Secret, Timestamp};
 
 /// What a provider insists on hearing when its request was taken.

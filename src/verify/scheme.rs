@@ -11,8 +11,8 @@ use super::public::Chain;
 use super::refusal::Refusal;
 use super::signature::Spot;
 use super::spec::{Covers, SchemeName, Spec};
-use super::template::What;
 use super::timestamp::StampPlace;
+use super::token::What;
 use crate::domain::{Faults, Request};
 use crate::envelope::{Envelope, Shape};
 

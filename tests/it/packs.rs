@@ -46,6 +46,51 @@ fn leaving_out_any_part_of_verify_is_a_fault() {
     assert!(load(&without_body).unwrap_err().contains("verify.signed"), "a pack that does not sign the body loads");
 }
 
+/// Whatever a shipped pack says about verifying is needed: without any part of it the pack does not load.
+#[test]
+fn no_pack_loads_without_any_part_of_its_verification() {
+    let (mut packs, mut parts) = (0, 0);
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/providers")).unwrap() {
+        let file = entry.unwrap().path().join("pack.toml");
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        packs += 1;
+        let whole: toml::Table = text.parse().unwrap();
+        assert!(load(&whole.to_string()).is_ok(), "{}", file.display());
+        for path in paths(&whole["verify"], "") {
+            let mut without = whole.clone();
+            take_out(without.get_mut("verify").unwrap(), &path);
+            assert!(load(&without.to_string()).is_err(), "{} loads without verify.{path}", file.display());
+            parts += 1;
+        }
+    }
+    assert!(packs >= 48 && parts > 500, "{packs} packs, {parts} parts");
+}
+
+/// The keys below a value that no scheme can do without.
+fn paths(value: &toml::Value, prefix: &str) -> Vec<String> {
+    // An alternative's guard and name, a prefix, several signatures in one place, a list's narrower place and a further demand
+    // make a scheme stricter or friendlier; without them it is another one, not a weaker one.
+    const CHOICES: [&str; 8] = ["name", "when", "prefix", "secret", "also", "at", "inside", "separator"];
+    let ways = value.as_array().filter(|ways| ways.iter().all(toml::Value::is_table));
+    let from_ways = ways.into_iter().flatten().enumerate().flat_map(|(index, way)| paths(way, &format!("{prefix}{index}.")));
+    let table = value.as_table();
+    let own = table.into_iter().flat_map(toml::Table::keys).filter(|key| !CHOICES.contains(&key.as_str()));
+    let inner = table.into_iter().flatten().filter(|(key, _)| *key != "when");
+    from_ways
+        .chain(own.map(|key| format!("{prefix}{key}")))
+        .chain(inner.flat_map(|(key, value)| paths(value, &format!("{prefix}{key}."))))
+        .collect()
+}
+
+fn take_out(value: &mut toml::Value, path: &str) {
+    match (path.split_once('.'), value) {
+        (Some((index, rest)), toml::Value::Array(ways)) => take_out(&mut ways[index.parse::<usize>().unwrap()], rest),
+        (Some((key, rest)), toml::Value::Table(table)) => take_out(table.get_mut(key).unwrap(), rest),
+        (None, toml::Value::Table(table)) => drop(table.remove(path)),
+        (_, value) => panic!("{path} is not in {value}"),
+    }
+}
+
 /// The rest of a pack around a `[verify]` of a test's own.
 const AROUND: &str = r#"
 [event]
