@@ -1,16 +1,15 @@
 //! `salebridge explain`: what would come of a request, offline.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 
 use super::print::Printer;
 use super::{Answer, Failure};
-use crate::app::{load, packs};
+use crate::app::load;
 use crate::domain::{Clock as _, SystemClock};
 use crate::explain::{Outcome, Verdict, request};
-use crate::pack::{Case, FETCHED, Fetched, Folder, Pack, Source};
+use crate::pack::{Case, FETCHED, Fetched, Source};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -94,15 +93,9 @@ fn fetched(file: &Path) -> Result<Option<Fetched>, Failure> {
 }
 
 fn of_pack(name: &str, config: &Path, case: &Case, can_fetch: bool) -> Result<Source, Failure> {
-    let packs = packs(config)?;
-    let folder = Path::new(name);
-    let own = folder.join("pack.toml").is_file().then(|| Folder::read(folder));
-    let own = own.transpose().map_err(|error| Failure::Usage(format!("{name}: cannot be read: {error}")))?;
-    let own = own.map(Pack::load).transpose()?.map(Arc::new);
-    let pack = own.as_ref().or_else(|| packs.get(name));
-    let pack = pack.ok_or_else(|| Failure::Usage(format!("{name} is not a pack; `salebridge pack list` names them all")))?;
+    let pack = super::pack::of_name_or_folder(name, config)?;
     let circumstances = case.circumstances(can_fetch).map_err(Failure::Usage)?;
-    Source::plain(pack, circumstances)
+    Source::plain(&pack, circumstances)
         .map_err(|cause| Failure::Usage(format!("{cause}; the file brings its own (# secret: …), and --pack has none")))
 }
 

@@ -24,7 +24,8 @@ pub(super) enum Command {
     },
     /// Say in plain words what a pack verifies, counts and reads
     Show {
-        /// The pack
+        /// The pack, or its folder
+        #[arg(value_name = "NAME|DIR")]
         name: String,
     },
     /// Run the cases of packs; without DIR, of all packs in this binary
@@ -42,7 +43,7 @@ pub(super) fn run(command: &Command, config: &Path, printer: &Printer) -> Answer
     match command {
         Command::List { markdown: true } => markdown(&packs(config)?, printer),
         Command::List { markdown: false } => list(&packs(config)?, printer),
-        Command::Show { name } => show(&packs(config)?, name, printer),
+        Command::Show { name } => show(of_name_or_folder(name, config)?.as_ref(), printer),
         Command::Test { dir } => test(dir.as_deref(), printer),
         Command::New(new) => super::pack_new::run(new, printer),
         Command::Schema => {
@@ -101,9 +102,19 @@ fn markdown(packs: &Registry, printer: &Printer) -> Answer {
     Ok(())
 }
 
-fn show(packs: &Registry, name: &str, printer: &Printer) -> Answer {
-    let pack =
-        packs.get(name).ok_or_else(|| Failure::No(format!("{name} is not a pack; `salebridge pack list` names them all")))?;
+/// The pack in the folder `name`, if it is one, else the shipped or configured pack of this name.
+pub(super) fn of_name_or_folder(name: &str, config: &Path) -> Result<Arc<Pack>, Failure> {
+    let folder = Path::new(name);
+    if folder.join("pack.toml").is_file() {
+        let folder = Folder::read(folder).map_err(|error| Failure::Usage(format!("{name}: cannot be read: {error}")))?;
+        return Ok(Arc::new(Pack::load(folder)?));
+    }
+    let unknown =
+        || Failure::No(format!("{name} is neither a pack nor the folder of one; `salebridge pack list` names all packs"));
+    packs(config)?.get(name).cloned().ok_or_else(unknown)
+}
+
+fn show(pack: &Pack, printer: &Printer) -> Answer {
     let mapping = pack.plain_mapping(pack.api.is_some())?;
     let (counted, other) = mapping.types();
     let metadata = pack.mapping.reads.metadata.clone().unwrap_or_default();

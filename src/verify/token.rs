@@ -215,7 +215,9 @@ impl What {
                 Ok(Self::Now(format.to_owned()))
             }
             ("hmac", None) => Ok(Self::Hmac),
-            _ => Err(format!("{{{text}}} is unknown; the tokens are in providers/README.md")),
+            _ => Err(format!(
+                "{{{text}}} is unknown; the tokens are in providers/README.md, and a brace that is meant as itself is written twice"
+            )),
         }
     }
 }
