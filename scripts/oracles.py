@@ -30,7 +30,7 @@ from oracles_request import PUBLIC_URL, Headers, Request
 SHIPPED = pathlib.Path(__file__).resolve().parent.parent / "providers"
 COLUMNS = {
     "provider": "provider",
-    "library": "SDK and version",
+    "sdk": "SDK and version",
     "bridge_believes_sdk": "bridge believes SDK",
     "sdk_believes_bridge": "SDK believes bridge",
     "both_refuse_forgery": "both refuse a forgery",
@@ -42,7 +42,7 @@ class Row:
     """What came of one library, in the words of the table."""
 
     provider: str
-    library: str
+    sdk: str
     bridge_believes_sdk: str = ""
     sdk_believes_bridge: str = ""
     both_refuse_forgery: str = ""
@@ -179,17 +179,17 @@ def check_forged(row, provider, bridge, case):
     row.judge("both_refuse_forgery", ", ".join(refused), faults)
 
 
-def version(library, libraries):
-    registry, name = library
+def version(sdk, folder):
+    registry, name = sdk
     if registry == "PyPI":
         return f"{name} {importlib.metadata.version(name)} (PyPI)"
-    package = json.loads((libraries / "node_modules" / name / "package.json").read_text())
+    package = json.loads((folder / "node_modules" / name / "package.json").read_text())
     return f"{name} {package['version']} (npm)"
 
 
 def ask(provider, given, cases, bridge, ear, sender):
     """All that is asked of one library."""
-    row = Row(provider.pack, version(provider.library, given.libraries))
+    row = Row(provider.pack, version(provider.sdk, given.sdks))
     case = cases.find(provider)
     try:
         request = replace_path(read(case), provider.name)
@@ -205,7 +205,7 @@ def check_oracles(rows, cases, providers):
     """What a pack names as its oracle was asked here, in this version."""
     for provider in {provider.pack: provider for provider in providers}.values():
         of_pack = [row for row in rows if row.provider == provider.pack]
-        for named in sorted(cases.oracles(provider) - {row.library for row in of_pack}):
+        for named in sorted(cases.oracles(provider) - {row.sdk for row in of_pack}):
             of_pack[0].faults.append(f"its pack.toml names the oracle {named}, which was not asked")
 
 
@@ -231,7 +231,7 @@ def print_table(rows):
         print(f"{provider}, not asked: {reason}")
     for row in rows:
         for fault in row.faults:
-            print(f"FAILED {row.provider} ({row.library}): {fault}")
+            print(f"FAILED {row.provider} ({row.sdk}): {fault}")
     asked = {row.provider for row in rows}
     agreed = asked - {row.provider for row in rows if row.faults}
     print(f"\n{len(asked)} providers, {len(agreed)} agree")
@@ -239,7 +239,7 @@ def print_table(rows):
 
 def run(given):
     cases = Cases([*given.pack_dir, SHIPPED])
-    NodeProvider.node = Node(pathlib.Path(__file__).with_name("oracles.mjs"), given.libraries)
+    NodeProvider.node = Node(pathlib.Path(__file__).with_name("oracles.mjs"), given.sdks)
     providers = [kind() for kind in PROVIDERS if not given.only or kind.pack in given.only]
     known = [provider for provider in providers if cases.find(provider)]
     lost = [
@@ -279,7 +279,7 @@ def run(given):
 def main():
     arguments = argparse.ArgumentParser(prog="oracles", description="Run it as scripts/oracles.")
     arguments.add_argument("--binary", required=True, type=pathlib.Path, help="the bridge")
-    arguments.add_argument("--libraries", required=True, type=pathlib.Path, help="where node_modules is")
+    arguments.add_argument("--libraries", dest="sdks", required=True, type=pathlib.Path, help="where node_modules is")
     arguments.add_argument(
         "--work", required=True, type=pathlib.Path, help="an empty folder for configurations, database and log"
     )
@@ -295,7 +295,7 @@ def main():
     os.environ["NO_COLOR"] = "1"
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
-    given.binary, given.work, given.libraries = given.binary.resolve(), given.work.resolve(), given.libraries.resolve()
+    given.binary, given.work, given.sdks = given.binary.resolve(), given.work.resolve(), given.sdks.resolve()
     return run(given)
 
 

@@ -13,7 +13,7 @@ from Crypto.Hash import SHA256
 from Crypto.PublicKey import RSA
 from Crypto.Signature import pkcs1_15
 
-from oracles_request import Headers, Provider, hmac_base64, hmac_sha256, seconds
+from oracles_request import Headers, Provider, UserAndPassword, hmac_base64, hmac_sha256, seconds
 
 
 class Node:
@@ -47,26 +47,17 @@ class NodeProvider(Provider):
         return self.node.ask(self.name, "vouch", request, self.secret)
 
 
-class Chargebee(NodeProvider):
-    name, library, case = "chargebee", ("npm", "chargebee"), "first-payment-of-a-subscription"
-
-    def invent(self):
-        return {"username": secrets.token_hex(8), "password": secrets.token_urlsafe(16)}
-
-    def configured(self):
-        return {"named_secrets": self.secret}
+class Chargebee(UserAndPassword, NodeProvider):
+    name, sdk, case = "chargebee", ("npm", "chargebee"), "first-payment-of-a-subscription"
 
     def sign(self, request, secret=None, at=None):
         secret = secret or self.secret
         token = base64.b64encode(f"{secret['username']}:{secret['password']}".encode()).decode()
         return request.with_headers(authorization=f"Basic {token}")
 
-    def change(self, request):
-        return None
-
 
 class CoinbaseBusiness(NodeProvider):
-    name, library, case = "coinbase-business", ("npm", "hook0-client"), "checkout-paid"
+    name, sdk, case = "coinbase-business", ("npm", "hook0-client"), "checkout-paid"
     max_age_secs = 300
 
     def sign(self, request, secret=None, at=None):
@@ -79,14 +70,14 @@ class CoinbaseBusiness(NodeProvider):
 
 
 class Creem(NodeProvider):
-    name, library, case = "creem", ("npm", "creem"), "checkout-completed"
+    name, sdk, case = "creem", ("npm", "creem"), "checkout-completed"
 
     def sign(self, request, secret=None, at=None):
         return request.with_headers(creem_signature=hmac_sha256(secret or self.secret, request.body).hexdigest())
 
 
 class MidtransSnap(NodeProvider):
-    name, library, case = "midtrans-snap", ("npm", "midtrans-client"), "debit-success"
+    name, sdk, case = "midtrans-snap", ("npm", "midtrans-client"), "debit-success"
     lacks_send = "the bridge knows only the public key, so it cannot sign"
 
     def invent(self):
@@ -110,7 +101,7 @@ class MidtransSnap(NodeProvider):
 
 
 class Mollie(NodeProvider):
-    name, library, case = "mollie", ("npm", "mollie-api-typescript"), "payment-paid"
+    name, sdk, case = "mollie", ("npm", "mollie-api-typescript"), "payment-paid"
     signs = True
 
     def sign(self, request, secret=None, at=None):
@@ -120,7 +111,7 @@ class Mollie(NodeProvider):
 
 
 class Shopify(NodeProvider):
-    name, library, case = "shopify", ("npm", "@shopify/shopify-api"), "orders-paid"
+    name, sdk, case = "shopify", ("npm", "@shopify/shopify-api"), "orders-paid"
 
     def sign(self, request, secret=None, at=None):
         needed = {  # its library refuses a request without them
@@ -134,7 +125,7 @@ class Shopify(NodeProvider):
 
 
 class Whop(NodeProvider):
-    name, library, case = "whop", ("npm", "@whop/sdk"), "payment-succeeded"
+    name, sdk, case = "whop", ("npm", "@whop/sdk"), "payment-succeeded"
     max_age_secs = 300
 
     def invent(self):

@@ -39,6 +39,7 @@ from oracles_request import (
     PUBLIC_URL,
     Headers,
     Provider,
+    UserAndPassword,
     hmac_base64,
     hmac_sha256,
     other_digit,
@@ -63,25 +64,25 @@ class Played(Provider):
 
 
 class Stripe(Played):
-    name, library, case = "stripe", ("PyPI", "stripe"), "checkout-completed"
+    name, sdk, case = "stripe", ("PyPI", "stripe"), "checkout-completed"
     signs = True
     max_age_secs = 300
     play = sdk_check_providers.Stripe
 
 
 class Razorpay(Played):
-    name, library, case = "razorpay", ("PyPI", "razorpay"), "payment-captured"
+    name, sdk, case = "razorpay", ("PyPI", "razorpay"), "payment-captured"
     play = sdk_check_providers.Razorpay
 
 
 class Paddle(Played):
-    name, library, case = "paddle", ("PyPI", "paddle-python-sdk"), "checkout-completed"
+    name, sdk, case = "paddle", ("PyPI", "paddle-python-sdk"), "checkout-completed"
     max_age_secs = 300  # its library refuses earlier, after 5 s
     play = sdk_check_providers.Paddle
 
 
 class Polar(Played):
-    name, library, case = "polar", ("PyPI", "polar-sdk"), "purchase"
+    name, sdk, case = "polar", ("PyPI", "polar-sdk"), "purchase"
     max_age_secs = 300
     play = sdk_check_providers.Polar
 
@@ -90,7 +91,7 @@ class Polar(Played):
 
 
 class StandardWebhooks(Provider):
-    name, library, case = "standard-webhooks", ("PyPI", "standardwebhooks"), "payment-captured"
+    name, sdk, case = "standard-webhooks", ("PyPI", "standardwebhooks"), "payment-captured"
     signs = True
     max_age_secs = 300
     prefix = "webhook-"
@@ -116,7 +117,7 @@ class StandardWebhooks(Provider):
 
 
 class Dodo(StandardWebhooks):
-    name, library, case = "dodo", ("PyPI", "dodopayments"), "payment-succeeded"
+    name, sdk, case = "dodo", ("PyPI", "dodopayments"), "payment-succeeded"
     signs = False
 
     def vouch(self, request):
@@ -125,7 +126,7 @@ class Dodo(StandardWebhooks):
 
 
 class ClerkBilling(StandardWebhooks):
-    name, library, case = "clerk-billing", ("PyPI", "svix"), "checkout-paid"
+    name, sdk, case = "clerk-billing", ("PyPI", "svix"), "checkout-paid"
     signs = False
     prefix = "svix-"
 
@@ -135,20 +136,20 @@ class ClerkBilling(StandardWebhooks):
 
 
 class StandardWebhooksNode(NodeProvider, StandardWebhooks):
-    name, pack, library = "standard-webhooks-node", "standard-webhooks", ("npm", "standardwebhooks")
+    name, pack, sdk = "standard-webhooks-node", "standard-webhooks", ("npm", "standardwebhooks")
     signs = False
 
 
 class DodoNode(NodeProvider, Dodo):
-    name, pack, library = "dodo-node", "dodo", ("npm", "dodopayments")
+    name, pack, sdk = "dodo-node", "dodo", ("npm", "dodopayments")
 
 
 class ClerkBillingNode(NodeProvider, ClerkBilling):
-    name, pack, library = "clerk-billing-node", "clerk-billing", ("npm", "@clerk/backend")
+    name, pack, sdk = "clerk-billing-node", "clerk-billing", ("npm", "@clerk/backend")
 
 
 class BigCommerce(StandardWebhooks):
-    name, library, case = "bigcommerce", ("PyPI", "standardwebhooks"), "refund-created"
+    name, sdk, case = "bigcommerce", ("PyPI", "standardwebhooks"), "refund-created"
 
     def invent(self):
         return secrets.token_hex(32)
@@ -164,7 +165,7 @@ class BigCommerce(StandardWebhooks):
 
 
 class Adyen(Provider):
-    name, library, case = "adyen", ("PyPI", "Adyen"), "authorisation"
+    name, sdk, case = "adyen", ("PyPI", "Adyen"), "authorisation"
     signs = True
 
     def invent(self):
@@ -188,7 +189,7 @@ class Adyen(Provider):
 
 
 class Braintree(Provider):
-    name, library, case = "braintree", ("PyPI", "braintree"), "subscription-first-charge"
+    name, sdk, case = "braintree", ("PyPI", "braintree"), "subscription-first-charge"
     public_key = "integration_public_key"
 
     def invent(self):
@@ -219,7 +220,7 @@ class Braintree(Provider):
 
 
 class Cashfree(Provider):
-    name, library, case = "cashfree", ("PyPI", "cashfree-pg"), "payment-success"
+    name, sdk, case = "cashfree", ("PyPI", "cashfree-pg"), "payment-success"
 
     def sign(self, request, secret=None, at=None):
         at = str(seconds(at) * 1000)
@@ -233,7 +234,7 @@ class Cashfree(Provider):
 
 
 class CoinbaseCommerce(Provider):
-    name, library, case = "coinbase-commerce", ("PyPI", "coinbase-commerce"), "charge-confirmed"
+    name, sdk, case = "coinbase-commerce", ("PyPI", "coinbase-commerce"), "charge-confirmed"
     signs = True
 
     def sign(self, request, secret=None, at=None):
@@ -246,7 +247,7 @@ class CoinbaseCommerce(Provider):
 
 
 class GoCardless(Provider):
-    name, library, case = "gocardless", ("PyPI", "gocardless_pro"), "payment-paid-out"
+    name, sdk, case = "gocardless", ("PyPI", "gocardless_pro"), "payment-paid-out"
 
     def configured(self):
         return {**super().configured(), "named_secrets": {"access_token": secrets.token_hex(16)}}
@@ -259,7 +260,7 @@ class GoCardless(Provider):
 
 
 class MercadoPago(Provider):
-    name, library, case = "mercado-pago", ("PyPI", "mercadopago"), "merchant-order"
+    name, sdk, case = "mercado-pago", ("PyPI", "mercadopago"), "merchant-order"
 
     def configured(self):
         return {**super().configured(), "named_secrets": {"access_token": secrets.token_hex(16)}}
@@ -281,7 +282,7 @@ class MercadoPago(Provider):
 
 
 class PayMongo(Provider):
-    name, library, case = "paymongo", ("PyPI", "paymongo-python"), "payment-paid"
+    name, sdk, case = "paymongo", ("PyPI", "paymongo-python"), "payment-paid"
     lacks_send = "its library wants the signatures of both modes in one header; `send` writes one"
 
     def sign(self, request, secret=None, at=None):
@@ -302,7 +303,7 @@ class PayMongo(Provider):
 
 
 class Paytm(Provider):
-    name, library, case = "paytm", ("PyPI", "paytmchecksum"), "payment-success"
+    name, sdk, case = "paytm", ("PyPI", "paytmchecksum"), "payment-success"
     signs = True
 
     def invent(self):
@@ -325,7 +326,7 @@ class Paytm(Provider):
 
 
 class PayU(Provider):
-    name, library, case = "payu", ("PyPI", "payu-websdk"), "payment-successful"
+    name, sdk, case = "payu", ("PyPI", "payu-websdk"), "payment-successful"
 
     def invent(self):
         return {"key": secrets.token_hex(3), "salt": secrets.token_hex(16)}
@@ -351,14 +352,8 @@ class PayU(Provider):
         return request.with_form({**fields, "amount": other_digit(fields["amount"].encode()).decode()})
 
 
-class PhonePe(Provider):
-    name, library, case = "phonepe", ("PyPI", "phonepe-pg-sdk-python"), "checkout-completed"
-
-    def invent(self):
-        return {"username": secrets.token_hex(8), "password": secrets.token_urlsafe(16)}
-
-    def configured(self):
-        return {"named_secrets": self.secret}
+class PhonePe(UserAndPassword, Provider):
+    name, sdk, case = "phonepe", ("PyPI", "phonepe-pg-sdk-python"), "checkout-completed"
 
     def sign(self, request, secret=None, at=None):
         secret = secret or self.secret
@@ -371,12 +366,9 @@ class PhonePe(Provider):
         )  # what validate_callback asks, without its event sender
         return check(self.secret["username"], self.secret["password"], request.headers["authorization"])
 
-    def change(self, request):
-        return None
-
 
 class Square(Provider):
-    name, library, case = "square", ("PyPI", "squareup"), "payment-created-completed"
+    name, sdk, case = "square", ("PyPI", "squareup"), "payment-created-completed"
     url = f"{PUBLIC_URL}/webhooks/square"
 
     def sign(self, request, secret=None, at=None):

@@ -2,7 +2,7 @@
 
 name         the source in the bridge's configuration
 pack         its pack; the same as the name, unless several libraries are asked for one pack
-library      where its library comes from, and what it is called there
+sdk          where its library comes from, and what it is called there
 case         the case of the pack whose body is signed afresh; never one for which the bridge would fetch something
 signs        True where the library itself signs; else the few lines here do, and the library must confirm them
 max_age_secs how old a signature may be for the library, or None where it does not look
@@ -101,6 +101,19 @@ class Provider:
 
     def change(self, request):
         return replace(request, body=other_digit(request.body))
+
+
+class UserAndPassword:
+    """What is sent only shows that the sender knows them: nothing of the body is signed."""
+
+    def invent(self):
+        return {"username": secrets.token_hex(8), "password": secrets.token_urlsafe(16)}
+
+    def configured(self):
+        return {"named_secrets": self.secret}
+
+    def change(self, request):
+        return None
 
 
 def other_digit(text):
