@@ -11,6 +11,7 @@ pub mod receive;
 pub mod verify;
 
 pub mod pipeline;
+pub mod remap;
 
 pub mod cli;
 

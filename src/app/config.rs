@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -167,15 +166,8 @@ fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> 
         .iter()
         .map(|upstream| Route { upstream: Arc::clone(&upstream.name), without_click: upstream.without_click })
         .collect();
-    let waiting_room = Duration::from_secs(document.attribution.waiting_room_secs.into());
-    Checked {
-        server: document.server,
-        admin,
-        store_path,
-        sources: Arc::new(sources),
-        upstreams,
-        rules: Rules { waiting_room, upstreams: routes },
-    }
+    let rules = Rules::new(&document.attribution, routes);
+    Checked { server: document.server, admin, store_path, sources: Arc::new(sources), upstreams, rules }
 }
 
 fn check_server(server: &receive::Config, file: &str, faults: &mut Faults) {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::ledger::Place;
-use crate::domain::{Buyer, DeliveryState, Event, Identity, Key, Mode, Reason, RequestId, Sale, SaleId, Scope, Timestamp};
+use super::hints::Hint;
+use super::slice::Place;
+use crate::domain::{DeliveryState, Event, Identity, Key, Mode, Reason, RequestId, Sale, SaleId, Scope, Statement, Timestamp};
 
 /// Everything that a batch changes.
 #[derive(Debug, Default)]
@@ -21,17 +22,25 @@ pub struct Changes {
     /// Identities as they now are.
     pub identities: Vec<(Scope, String, Identity)>,
     /// What events said about purchases that are not counted yet, by the key of the purchase.
-    pub hints: Vec<(Place, Buyer)>,
+    pub hints: Vec<(Place, Hint)>,
     /// Keys whose hints have reached their sale.
     pub spent_hints: Vec<Place>,
     /// Events for which something has to be fetched first.
     pub fetches: Vec<NewFetch>,
+    /// What was said of money that went back.
+    pub statements: Vec<NewStatement>,
+    /// Earlier statements that have found their sale.
+    pub found_sales: Vec<(RequestId, u16, SaleId)>,
+    /// Statements that are no longer made, because today's pack reads their event otherwise.
+    pub removed_statements: Vec<(RequestId, u16)>,
     /// Deliveries to be made.
     pub deliveries: Vec<NewDelivery>,
     /// Sales whose deliveries no longer need to be held back or skipped.
     pub released: Vec<SaleId>,
-    /// Sales whose deliveries must not be sent because another sale stands for them.
-    pub merged: Vec<SaleId>,
+    /// Sales whose deliveries must not be sent because another sale stands for them, and takes over all that was said of them.
+    pub merged: Vec<Merge>,
+    /// Sales whose deliveries must not be sent because today's pack does not count them.
+    pub withdrawn: Vec<SaleId>,
     /// Pairs of sales, both sent, that turned out to be one purchase.
     pub double_counts: Vec<DoubleCount>,
 }
@@ -69,6 +78,28 @@ pub struct NewDelivery {
     pub state: DeliveryState,
 }
 
+/// A statement about money that went back, with the sale that it belongs to, where that is known.
+#[derive(Debug, Clone)]
+pub struct NewStatement {
+    /// The source it came to.
+    pub source: Arc<str>,
+    /// Where its keys live.
+    pub scope: Scope,
+    /// The sale.
+    pub sale: Option<SaleId>,
+    /// What was said.
+    pub statement: Statement,
+}
+
+/// A sale that turned out to be part of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Merge {
+    /// The sale that is no more.
+    pub goes: SaleId,
+    /// The one that stands for it.
+    pub stays: SaleId,
+}
+
 /// Two sent sales that an event ties together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoubleCount {
@@ -87,6 +118,8 @@ pub enum EventOutcome {
     Sale,
     /// It speaks of a sale that was counted already.
     Corroborates,
+    /// It takes a sale back, in part or whole.
+    Adjustment,
     /// It is no sale; it may have taught or completed something.
     Ignored,
     /// It cannot be mapped and waits for a mend.
@@ -120,14 +153,28 @@ pub struct EventRecord {
     pub reason: Option<Reason>,
     /// The sale it belongs to.
     pub sale: Option<SaleId>,
+    /// True where the sale had been sent before, so that the event could only corroborate.
+    pub is_late: bool,
+    /// What the event said, as a number: equal as long as the pack reads it in the same way.
+    pub digest: i64,
+    /// True where it takes the place of what was recorded before.
+    pub replaces: bool,
 }
 
 impl EventOutcome {
+    /// Reads an outcome as it is written.
+    pub fn parse(text: &str) -> Option<Self> {
+        let all =
+            [Self::Sale, Self::Corroborates, Self::Adjustment, Self::Ignored, Self::Parked, Self::Duplicate, Self::Fetching];
+        all.into_iter().find(|outcome| outcome.as_str() == text)
+    }
+
     /// The outcome as it is written.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sale => "sale",
             Self::Corroborates => "corroborates",
+            Self::Adjustment => "adjustment",
             Self::Ignored => "ignored",
             Self::Parked => "parked",
             Self::Duplicate => "duplicate",
@@ -139,7 +186,7 @@ impl EventOutcome {
 impl EventRecord {
     pub(super) fn new(event: &Event, outcome: EventOutcome, reason: Option<Reason>, sale: Option<SaleId>) -> Self {
         let is_applied = match outcome {
-            EventOutcome::Sale | EventOutcome::Corroborates | EventOutcome::Ignored => true,
+            EventOutcome::Sale | EventOutcome::Corroborates | EventOutcome::Adjustment | EventOutcome::Ignored => true,
             EventOutcome::Parked | EventOutcome::Duplicate | EventOutcome::Fetching => false,
         };
         Self {
@@ -153,6 +200,9 @@ impl EventRecord {
             outcome,
             reason,
             sale,
+            is_late: false,
+            digest: event.digest(),
+            replaces: false,
         }
     }
 }

@@ -3,130 +3,61 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::changes::{Changes, DoubleCount, EventOutcome, EventRecord, NewDelivery, NewFetch, SaleKey};
-use super::settle::{absorb, fill, open, remember, settle};
-use super::{Rules, WithoutClick};
+use super::changes::{Changes, DoubleCount, EventOutcome, EventRecord, Merge, NewDelivery, NewFetch, NewStatement, SaleKey};
+use super::credit::{Memory, remember};
+use super::learn::person;
+use super::settle::{absorb, fill, open, settle};
+use super::slice::{Place, Slice, place};
+use super::{Renewals, Rules, WithoutClick};
 use crate::domain::{
-    Buyer, Claim, DeliveryState, Event, Found, Identity, Key, Meaning, Reason, Sale, SaleId, SaleState, Scope, Timestamp,
+    Adjustment, AdjustmentKind, Balance, Claim, DeliveryState, Event, Key, Meaning, Reason, RequestId, Sale, SaleId, SaleState,
+    Statement, Timestamp,
 };
-
-/// What a store must load before events can be applied.
-#[derive(Debug, Default)]
-pub struct Wanted {
-    /// Identifying keys: the sales that have any of them.
-    pub keys: HashSet<Place>,
-    /// Providers' customers: their identities, and their sales that are waiting or parked.
-    pub customers: HashSet<(Scope, String)>,
-    /// Sources and providers' event ids: which of them were applied.
-    pub event_ids: HashSet<(Arc<str>, String)>,
-    /// Identifying keys of purchases about which events that are no sales may have said something.
-    pub hints: HashSet<Place>,
-}
-
-/// Where a key lives: scope, kind, value.
-pub type Place = (Scope, Arc<str>, String);
 
 /// The slice of the ledger that a batch touches.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    sales: Vec<Sale>,
-    loaded: usize,
-    by_key: HashMap<Place, usize>,
-    identities: HashMap<(Scope, String), Identity>,
-    applied: HashSet<(Arc<str>, String)>,
-    hints: HashMap<Place, Buyer>,
-    changed_hints: HashSet<Place>,
-    next_sale: SaleId,
-    changed_sales: BTreeSet<usize>,
-    changed_identities: HashSet<(Scope, String)>,
-    changes: Changes,
+    pub(super) slice: Slice,
+    pub(super) loaded: usize,
+    pub(super) by_id: HashMap<SaleId, usize>,
+    pub(super) by_key: HashMap<Place, usize>,
+    pub(super) changed_hints: HashSet<Place>,
+    pub(super) spent_hints: HashSet<Place>,
+    pub(super) changed_sales: BTreeSet<usize>,
+    pub(super) changed_identities: HashSet<(crate::domain::Scope, String)>,
+    pub(super) changes: Changes,
 }
 
-impl Wanted {
-    /// What these events touch.
-    pub fn by(events: &[Event]) -> Self {
-        let mut wanted = Self::default();
-        for event in events {
-            if !event.accepted {
-                continue;
-            }
-            if let Some(id) = &event.provider_id {
-                wanted.event_ids.insert((Arc::clone(&event.source), id.clone()));
-            }
-            if let Some(customer) = &event.buyer.customer {
-                wanted.customers.insert((event.scope.clone(), customer.clone()));
-            }
-            let lacks = !event.buyer.is_complete() || event.buyer.customer.is_none();
-            for key in event.keys.iter().filter(|key| key.identifies) {
-                let place = (event.scope.clone(), Arc::clone(&key.kind), key.value.clone());
-                let asks = match event.meaning {
-                    Meaning::Sale(_) => lacks,
-                    Meaning::Ignored(_) => !event.buyer.is_empty(),
-                    Meaning::Parked(_) | Meaning::Lacking(_) => false,
-                };
-                if asks {
-                    wanted.hints.insert(place.clone());
-                }
-                wanted.keys.insert(place);
-            }
-        }
-        wanted
-    }
+/// What became of an event, before it is recorded.
+struct Applied {
+    outcome: EventOutcome,
+    reason: Option<Reason>,
+    sale: Option<usize>,
+    is_late: bool,
 }
 
 impl Ledger {
-    /// A slice as it was loaded. New sales are numbered from `next_sale`.
-    pub fn new(
-        next_sale: SaleId,
-        sales: Vec<Sale>,
-        identities: HashMap<(Scope, String), Identity>,
-        applied: HashSet<(Arc<str>, String)>,
-        hints: HashMap<Place, Buyer>,
-    ) -> Self {
-        let mut ledger = Self { next_sale, identities, applied, hints, ..Self::default() };
-        for (index, sale) in sales.iter().enumerate() {
-            for key in sale.keys.iter().filter(|key| key.identifies) {
-                ledger.by_key.insert((sale.scope.clone(), Arc::clone(&key.kind), key.value.clone()), index);
-            }
+    /// A slice as it was loaded.
+    pub fn new(slice: Slice) -> Self {
+        let mut ledger = Self { loaded: slice.sales.len(), slice, ..Self::default() };
+        for index in 0..ledger.slice.sales.len() {
+            ledger.index(index);
         }
-        ledger.loaded = sales.len();
-        ledger.sales = sales;
         ledger
     }
 
     /// Applies one event by the rules of the ledger.
     pub fn apply(&mut self, event: &Event, rules: &Rules, now: Timestamp) {
-        let (outcome, reason, sale) = match &event.meaning {
-            _ if self.is_applied(event) => (EventOutcome::Duplicate, Some(event_repeated()), None),
-            Meaning::Parked(reason) => (EventOutcome::Parked, Some(reason.clone()), None),
-            Meaning::Lacking(fetch) => {
-                self.changes.fetches.push(NewFetch {
-                    request: event.request,
-                    position: event.position,
-                    source: Arc::clone(&event.source),
-                });
-                (EventOutcome::Fetching, Some(Reason::new("fetching", format!("waits until {} is fetched", fetch.path))), None)
-            }
-            Meaning::Ignored(reason) if !event.accepted => (EventOutcome::Ignored, Some(reason.clone()), None),
-            Meaning::Ignored(reason) => {
-                let sale = self.complete(event, None, rules, now).map(|(index, _)| self.sales[index].id);
-                if sale.is_none() {
-                    self.hint(event);
-                }
-                (EventOutcome::Ignored, Some(reason.clone()), sale)
-            }
-            Meaning::Sale(claim) => match self.complete(event, Some(claim), rules, now) {
-                Some((index, note)) => (EventOutcome::Corroborates, note, Some(self.sales[index].id)),
-                None => (EventOutcome::Sale, None, Some(self.count(event, claim, rules, now))),
-            },
-        };
-        self.changes.events.push(EventRecord::new(event, outcome, reason, sale));
+        let applied = self.applied(event, rules, now);
+        let sale = applied.sale.map(|index| self.slice.sales[index].id);
+        let record = EventRecord::new(event, applied.outcome, applied.reason, sale);
+        self.changes.events.push(EventRecord { is_late: applied.is_late, ..record });
     }
 
     /// Lets go, or parks, every loaded sale whose waiting is over.
     pub fn expire(&mut self, rules: &Rules, now: Timestamp) {
-        for index in 0..self.sales.len() {
-            if matches!(self.sales[index].state, SaleState::Waiting(until) if until <= now) {
+        for index in 0..self.slice.sales.len() {
+            if matches!(self.slice.sales[index].state, SaleState::Waiting(until) if until <= now) {
                 self.settle(index, rules, now);
             }
         }
@@ -134,21 +65,69 @@ impl Ledger {
 
     /// What the store must write.
     pub fn into_changes(mut self) -> Changes {
-        for (index, sale) in self.sales.into_iter().enumerate() {
+        for (index, sale) in self.slice.sales.into_iter().enumerate() {
             if index >= self.loaded {
                 self.changes.new_sales.push(sale);
             } else if self.changed_sales.contains(&index) {
                 self.changes.changed_sales.push(sale);
             }
         }
-        let hints = &mut self.hints;
+        let hints = &mut self.slice.hints;
         let changed = self.changed_hints.into_iter();
-        self.changes.hints = changed.filter_map(|place| hints.remove(&place).map(|buyer| (place, buyer))).collect();
-        let identities = &mut self.identities;
+        self.changes.hints = changed.filter_map(|place| hints.remove(&place).map(|hint| (place, hint))).collect();
+        self.changes.spent_hints = self.spent_hints.into_iter().collect();
+        let identities = &mut self.slice.identities;
         let changed = self.changed_identities.into_iter();
         self.changes.identities =
             changed.filter_map(|key| identities.remove(&key).map(|identity| (key.0, key.1, identity))).collect();
         self.changes
+    }
+
+    pub(super) fn index(&mut self, index: usize) {
+        let sale = &self.slice.sales[index];
+        self.by_id.insert(sale.id, index);
+        if matches!(sale.state, SaleState::Merged(_)) {
+            return;
+        }
+        for key in sale.keys.iter().filter(|key| key.identifies) {
+            // A key stays with the sale that had it first; see `add_keys`.
+            self.by_key.entry(place(&sale.scope, key)).or_insert(index);
+        }
+    }
+
+    fn applied(&mut self, event: &Event, rules: &Rules, now: Timestamp) -> Applied {
+        let plain = |outcome, reason: Reason| Applied { outcome, reason: Some(reason), sale: None, is_late: false };
+        match &event.meaning {
+            _ if self.is_applied(event) => plain(EventOutcome::Duplicate, event_repeated()),
+            Meaning::Parked(reason) => plain(EventOutcome::Parked, reason.clone()),
+            Meaning::Lacking(fetch) => {
+                let (request, position, source) = (event.request, event.position, Arc::clone(&event.source));
+                self.changes.fetches.push(NewFetch { request, position, source });
+                plain(EventOutcome::Fetching, Reason::new("fetching", format!("waits until {} is fetched", fetch.path)))
+            }
+            Meaning::Ignored(reason) if !event.accepted => plain(EventOutcome::Ignored, reason.clone()),
+            Meaning::Ignored(reason) => {
+                let keys = self.keys_with_ties(event);
+                let found = self.complete(event, None, &keys, rules, now);
+                if found.is_none() {
+                    self.hint(event, &keys, None);
+                }
+                let (sale, is_late) = found.map_or((None, false), |found| (found.sale, found.is_late));
+                Applied { outcome: EventOutcome::Ignored, reason: Some(reason.clone()), sale, is_late }
+            }
+            Meaning::Adjustment(adjustment) => self.take_back(event, adjustment, rules, now),
+            Meaning::Sale(claim) => {
+                let keys = self.keys_with_ties(event);
+                let applied = self.complete(event, Some(claim), &keys, rules, now).unwrap_or_else(|| {
+                    let sale = Some(self.count(event, claim, &keys, rules, now));
+                    Applied { outcome: EventOutcome::Sale, reason: None, sale, is_late: false }
+                });
+                if let Some(index) = applied.sale {
+                    self.take_refunded(index, event, claim, rules, now);
+                }
+                applied
+            }
+        }
     }
 
     /// True where the provider's event was applied before; remembers it where it is applied now.
@@ -156,194 +135,275 @@ impl Ledger {
         // Live and test share nothing: what is not accepted uses no id up.
         let Some(id) = event.provider_id.as_ref().filter(|_| event.accepted) else { return false };
         let key = (Arc::clone(&event.source), id.clone());
+        let own = (event.request, event.position);
         match event.meaning {
-            Meaning::Parked(_) | Meaning::Lacking(_) => self.applied.contains(&key),
-            Meaning::Sale(_) | Meaning::Ignored(_) => !self.applied.insert(key),
+            Meaning::Parked(_) | Meaning::Lacking(_) => self.slice.applied.get(&key).is_some_and(|by| *by != own),
+            Meaning::Sale(_) | Meaning::Adjustment(_) | Meaning::Ignored(_) => {
+                *self.slice.applied.entry(key).or_insert(own) != own
+            }
         }
     }
 
     /// Learns from the event and adds it to the sale that it speaks of. `None` where there is no such sale yet.
-    fn complete(
-        &mut self,
-        event: &Event,
-        claim: Option<&Claim>,
-        rules: &Rules,
-        now: Timestamp,
-    ) -> Option<(usize, Option<Reason>)> {
+    fn complete(&mut self, event: &Event, claim: Option<&Claim>, keys: &[Key], rules: &Rules, now: Timestamp) -> Option<Applied> {
         self.learn(event);
-        let matching = self.matching(event);
+        let matching = self.matching(event, keys);
         let found = matching.first().copied().map(|first| {
             let index = matching[1..].iter().fold(first, |stays, &other| self.join(stays, other, event));
-            let note = fill(&mut self.sales[index], event, claim);
-            let mut sale = self.sales[index].clone();
-            if !sale.is_sent() {
-                self.take_hints(&mut sale, event);
-                self.sales[index] = sale;
-            }
-            self.add_keys(index, event);
+            let is_late = self.slice.sales[index].is_sent();
+            let reason = fill(&mut self.slice.sales[index], event, claim);
+            self.attach(index, event, keys);
             self.settle(index, rules, now);
-            (index, note)
+            Applied { outcome: EventOutcome::Corroborates, reason, sale: Some(index), is_late }
         });
-        self.release(event, claim.is_some(), found.as_ref().map(|(index, _)| *index), rules, now);
+        self.release(event, claim.is_some(), found.as_ref().and_then(|found| found.sale), rules, now);
         found
     }
 
     /// Counts a new sale.
-    fn count(&mut self, event: &Event, claim: &Claim, rules: &Rules, now: Timestamp) -> SaleId {
-        let id = self.next_sale;
-        self.next_sale += 1;
-        let index = self.sales.len();
-        let mut sale = open(id, event, claim, now);
-        self.take_hints(&mut sale, event);
-        self.sales.push(sale);
-        self.add_keys(index, event);
+    fn count(&mut self, event: &Event, claim: &Claim, keys: &[Key], rules: &Rules, now: Timestamp) -> usize {
+        let id = self.slice.next_sale;
+        self.slice.next_sale += 1;
+        let index = self.slice.sales.len();
+        self.slice.sales.push(open(id, event, claim, now));
+        self.by_id.insert(id, index);
+        self.attach(index, event, keys);
         self.settle(index, rules, now);
-        id
+        index
     }
 
-    /// What earlier events said about this purchase. One that names another buyer speaks of something else.
-    fn take_hints(&mut self, sale: &mut Sale, event: &Event) {
-        for key in event.keys.iter().filter(|key| key.identifies) {
-            let place = (event.scope.clone(), Arc::clone(&key.kind), key.value.clone());
-            if let Some(hint) = self.hints.remove(&place) {
-                if !sale.buyer.contradicts(&hint) {
-                    sale.buyer.take(&hint);
-                }
-                self.changed_hints.remove(&place);
-                self.changes.spent_hints.push(place);
+    /// Gives a sale its keys, and all that was said under them before.
+    pub(super) fn attach(&mut self, index: usize, event: &Event, keys: &[Key]) {
+        let mut sale = self.slice.sales[index].clone();
+        let statements = self.take_hints(&mut sale, keys);
+        self.slice.sales[index] = sale;
+        self.add_keys(index, event, keys);
+        let id = self.slice.sales[index].id;
+        for (request, position) in statements {
+            // A refund that came first is kept under each of its keys: it is found by all, and taken once.
+            if let Some(statement) = self.slice.pending.remove(&(request, position)) {
+                self.slice.statements.entry(id).or_default().push(statement);
+                self.changes.found_sales.push((request, position, id));
             }
         }
+        self.rebalance(index);
     }
 
-    /// Remembers what an event said about a purchase that is not counted yet: an authorisation often knows more than its capture.
-    fn hint(&mut self, event: &Event) {
-        if event.buyer.is_empty() {
+    /// What the event of a sale itself says was refunded of it.
+    pub(super) fn take_refunded(&mut self, index: usize, event: &Event, claim: &Claim, rules: &Rules, now: Timestamp) {
+        let own = (event.request, event.position);
+        let id = self.slice.sales[index].id;
+        let was_said = self.retract(own, Some(id));
+        let Some((money, at)) = claim.refunded else {
+            if was_said {
+                self.changes.removed_statements.push(own);
+                self.rebalance(index);
+            }
             return;
-        }
-        for key in event.keys.iter().filter(|key| key.identifies) {
-            let place = (event.scope.clone(), Arc::clone(&key.kind), key.value.clone());
-            let known = self.hints.entry(place.clone()).or_default();
-            let mut newer = event.buyer.clone();
-            newer.take(known);
-            if newer != *known {
-                *known = newer;
-                self.changed_hints.insert(place);
+        };
+        let adjustment = Adjustment { kind: AdjustmentKind::Refund, id: None, money: Some(money), is_cumulative: true };
+        let statement = Statement { request: own.0, position: own.1, at, adjustment };
+        let (source, scope) = (Arc::clone(&event.source), event.scope.clone());
+        self.changes.statements.push(NewStatement { source, scope, sale: Some(id), statement: statement.clone() });
+        self.slice.statements.entry(id).or_default().push(statement);
+        self.rebalance(index);
+        self.settle(index, rules, now);
+    }
+
+    /// Money went back: of the sale that the event's keys identify, or of the only one of its group. Where there is none yet, the
+    /// statement waits for it.
+    fn take_back(&mut self, event: &Event, adjustment: &Adjustment, rules: &Rules, now: Timestamp) -> Applied {
+        let keys = self.keys_with_ties(event);
+        let own = (event.request, event.position);
+        let statement = Statement { request: own.0, position: own.1, at: event.at, adjustment: adjustment.clone() };
+        let found = self.complete(event, None, &keys, rules, now);
+        let (sale, is_late) = match found {
+            Some(found) => (found.sale.ok_or("sale_unknown"), found.is_late),
+            None => (self.only_one_of_group(event, &keys), false),
+        };
+        let (index, reason) = match sale {
+            Ok(index) => (Some(index), None),
+            Err("sale_ambiguous") => {
+                (None, Some(Reason::new("sale_ambiguous", "several sales share the id by which it names its sale")))
             }
+            Err(code) => (None, Some(Reason::new(code, "its sale was not counted yet; it is taken back as soon as it is"))),
+        };
+        let id = index.map(|index| self.slice.sales[index].id);
+        self.retract(own, id);
+        let (source, scope) = (Arc::clone(&event.source), event.scope.clone());
+        self.changes.statements.push(NewStatement { source, scope, sale: id, statement: statement.clone() });
+        match (index, id) {
+            (Some(index), Some(id)) => {
+                self.slice.statements.entry(id).or_default().push(statement);
+                self.rebalance(index);
+                self.settle(index, rules, now);
+            }
+            (Some(_) | None, Some(_) | None) => {
+                self.slice.pending.insert(own, statement);
+                // A group that is shared already would give it to whichever sale comes next.
+                let is_shared = reason.as_ref().is_some_and(|reason| &*reason.code == "sale_ambiguous");
+                let leading: Vec<Key> = keys.into_iter().filter(|key| key.identifies || !is_shared).collect();
+                self.hint(event, &leading, Some(own));
+            }
+        }
+        Applied { outcome: EventOutcome::Adjustment, reason, sale: index, is_late }
+    }
+
+    /// Forgets what this event said before, since only one statement of an event counts. Answers whether it had said anything.
+    pub(super) fn retract(&mut self, own: (RequestId, u16), but: Option<SaleId>) -> bool {
+        let mut losers = Vec::new();
+        for (sale, statements) in &mut self.slice.statements {
+            let before = statements.len();
+            statements.retain(|known| (known.request, known.position) != own);
+            if statements.len() != before {
+                losers.push(*sale);
+            }
+        }
+        for index in losers.iter().filter(|id| Some(**id) != but).filter_map(|id| self.by_id.get(id).copied()).collect::<Vec<_>>()
+        {
+            self.rebalance(index);
+        }
+        !losers.is_empty()
+    }
+
+    fn only_one_of_group(&self, event: &Event, keys: &[Key]) -> Result<usize, &'static str> {
+        let mut found = BTreeSet::new();
+        for key in keys.iter().filter(|key| !key.identifies) {
+            found.extend(self.slice.groups.get(&place(&event.scope, key)).into_iter().flatten());
+            // Sales of the same batch are not in the store yet.
+            let has_key = |sale: &Sale| {
+                sale.scope == event.scope && sale.keys.iter().any(|own| own.kind == key.kind && own.value == key.value)
+            };
+            found.extend(self.slice.sales.iter().filter(|sale| has_key(sale)).map(|sale| sale.id).collect::<Vec<_>>().iter());
+        }
+        let is_merged = |index: &usize| matches!(self.slice.sales[*index].state, SaleState::Merged(_));
+        let indexes: Vec<usize> =
+            found.iter().filter_map(|id| self.by_id.get(id).copied()).filter(|index| !is_merged(index)).collect();
+        match indexes[..] {
+            [] => Err("sale_unknown"),
+            [only] => Ok(only),
+            [..] => Err("sale_ambiguous"),
         }
     }
 
-    /// The loaded sales that the event's keys identify, sent ones first, then by age.
-    fn matching(&self, event: &Event) -> Vec<usize> {
-        let of_key = |key: &Key| {
-            let index = self.by_key.get(&(event.scope.clone(), Arc::clone(&key.kind), key.value.clone()))?;
-            Some(*index)
-        };
-        let mut found: Vec<usize> = event.keys.iter().filter(|key| key.identifies).filter_map(of_key).collect();
-        found.sort_by_key(|&index| (!self.sales[index].is_sent(), self.sales[index].id));
+    /// What is left of a sale, after something was said of it.
+    pub(super) fn rebalance(&mut self, index: usize) {
+        let sale = &mut self.slice.sales[index];
+        let statements = self.slice.statements.get(&sale.id).map_or(&[][..], Vec::as_slice);
+        let balance = Balance::of(sale.money, &sale.proof, sale.paid_at, statements);
+        let count = u32::try_from(statements.len()).unwrap_or(u32::MAX);
+        if (sale.taken_back, sale.adjustments) != (balance.taken_back, count) {
+            (sale.taken_back, sale.adjustments) = (balance.taken_back, count);
+            self.changed_sales.insert(index);
+        }
+    }
+
+    /// The loaded sales that these keys identify, sent ones first, then by age.
+    fn matching(&self, event: &Event, keys: &[Key]) -> Vec<usize> {
+        let of_key = |key: &Key| self.by_key.get(&place(&event.scope, key)).copied();
+        let mut found: Vec<usize> = keys.iter().filter(|key| key.identifies).filter_map(of_key).collect();
+        found.sort_by_key(|&index| (!self.slice.sales[index].is_sent(), self.slice.sales[index].id));
         found.dedup();
         found
     }
 
     /// Two sales turn out to be one purchase: merged while one of them is unsent, else reported.
     fn join(&mut self, stays: usize, goes: usize, event: &Event) -> usize {
-        if self.sales[goes].is_sent() {
-            let (one, other) = (self.sales[stays].id, self.sales[goes].id);
-            let pair = DoubleCount { first: one.min(other), second: one.max(other), request: event.request };
+        let sales = &mut self.slice.sales;
+        let (id, gone) = (sales[stays].id, sales[goes].clone());
+        if gone.is_sent() {
+            let pair = DoubleCount { first: id.min(gone.id), second: id.max(gone.id), request: event.request };
             self.changes.double_counts.push(pair);
             return stays;
         }
-        let gone = self.sales[goes].clone();
-        absorb(&mut self.sales[stays], &gone);
-        let id = self.sales[stays].id;
+        absorb(&mut sales[stays], &gone);
         for key in gone.keys {
             if key.identifies {
-                self.by_key.insert((gone.scope.clone(), Arc::clone(&key.kind), key.value.clone()), stays);
+                self.by_key.insert(place(&gone.scope, &key), stays);
                 self.changes.moved_keys.push(SaleKey { sale: id, scope: gone.scope.clone(), key: key.clone() });
             }
-            self.sales[stays].keys.push(key);
+            sales[stays].keys.push(key);
         }
-        self.sales[goes].state = SaleState::Merged(id);
-        self.changes.merged.push(gone.id);
+        sales[goes].state = SaleState::Merged(id);
+        (sales[goes].taken_back, sales[goes].adjustments) = (0, 0);
+        let statements = self.slice.statements.remove(&gone.id).unwrap_or_default();
+        self.slice.statements.entry(id).or_default().extend(statements);
+        self.changes.merged.push(Merge { goes: gone.id, stays: id });
         self.changed_sales.extend([stays, goes]);
+        self.rebalance(stays);
         stays
     }
 
-    fn add_keys(&mut self, index: usize, event: &Event) {
-        for key in &event.keys {
+    fn add_keys(&mut self, index: usize, event: &Event, keys: &[Key]) {
+        for key in keys {
             let is_known = |known: &Key| known.kind == key.kind && known.value == key.value;
-            if self.sales[index].keys.iter().any(is_known) {
+            if self.slice.sales[index].keys.iter().any(is_known) {
                 continue;
             }
-            let place = (event.scope.clone(), Arc::clone(&key.kind), key.value.clone());
+            let place = place(&event.scope, key);
             if key.identifies && self.by_key.contains_key(&place) {
                 continue; // it belongs to a sale that was sent as well: reported as a possible double count
             }
+            let sale = self.slice.sales[index].id;
             if key.identifies {
                 self.by_key.insert(place, index);
-                let sale = self.sales[index].id;
+            }
+            if key.identifies || key.leads {
                 self.changes.new_keys.push(SaleKey { sale, scope: event.scope.clone(), key: key.clone() });
             }
-            self.sales[index].keys.push(key.clone());
+            self.slice.sales[index].keys.push(key.clone());
             self.changed_sales.insert(index);
         }
-    }
-
-    /// Remembers what the event says about the provider's customer. A renewal repeats its first click for ever, so it
-    /// never replaces a newer one.
-    fn learn(&mut self, event: &Event) {
-        let Some(customer) = &event.buyer.customer else { return };
-        let key = (event.scope.clone(), customer.clone());
-        let identity = self.identities.entry(key.clone()).or_insert_with(|| Identity {
-            customer_external_id: None,
-            click_id: None,
-            first_seen: event.at,
-            last_seen: event.at,
-        });
-        let is_newest = event.at >= identity.last_seen;
-        let replaces = |known: &Option<Found>, value: &Option<Found>| value.is_some() && (known.is_none() || is_newest);
-        if replaces(&identity.customer_external_id, &event.buyer.customer_external_id) {
-            identity.customer_external_id.clone_from(&event.buyer.customer_external_id);
-        }
-        if let Some(click) = &event.buyer.click_id
-            && identity.click_id.as_ref().is_none_or(|(_, known_at)| event.at >= *known_at && !event.renewal)
-        {
-            identity.click_id = Some((click.clone(), event.at));
-        }
-        identity.first_seen = identity.first_seen.min(event.at);
-        identity.last_seen = identity.last_seen.max(event.at);
-        self.changed_identities.insert(key);
     }
 
     /// The customer's other sales that lack something may now know enough: from memory, or from an event that they await.
     /// What any other event says may belong to another purchase.
     fn release(&mut self, event: &Event, is_sale: bool, own: Option<usize>, rules: &Rules, now: Timestamp) {
-        if event.buyer.customer.is_none() || (event.buyer.click_id.is_none() && event.buyer.customer_external_id.is_none()) {
+        let (customer, external) = (&event.buyer.customer, &event.buyer.customer_external_id);
+        if event.buyer.click_id.is_none() && (external.is_none() || customer.is_none()) {
             return;
         }
-        for index in 0..self.sales.len() {
-            let sale = &mut self.sales[index];
+        for index in 0..self.slice.sales.len() {
+            let sale = &mut self.slice.sales[index];
             let is_closed = sale.is_sent() || sale.buyer.is_complete() || matches!(sale.state, SaleState::Merged(_));
-            if Some(index) == own || is_closed || sale.scope != event.scope || sale.buyer.customer != event.buyer.customer {
+            if Some(index) == own || is_closed {
                 continue;
             }
-            sale.buyer.take_contact(&event.buyer);
-            if !is_sale && !event.renewal && sale.awaits.iter().any(|kind| **kind == *event.kind) {
-                sale.buyer.take(&event.buyer);
+            let is_customers = sale.scope == event.scope && customer.is_some() && sale.buyer.customer == *customer;
+            let known = sale.buyer.customer_external_id.as_ref().map(|found| &found.value);
+            let is_persons =
+                sale.scope.mode == event.scope.mode && known.is_some() && known == external.as_ref().map(|found| &found.value);
+            if is_customers {
+                sale.buyer.take_contact(&event.buyer);
+                if !is_sale && !event.renewal && sale.awaits.iter().any(|kind| **kind == *event.kind) {
+                    sale.buyer.take(&event.buyer);
+                }
             }
-            self.settle(index, rules, now);
+            if is_customers || is_persons {
+                self.settle(index, rules, now);
+            }
         }
     }
 
     /// Decides where the sale stands. What was handed to the queues is never taken back, but a click may still release it.
-    fn settle(&mut self, index: usize, rules: &Rules, now: Timestamp) {
+    pub(super) fn settle(&mut self, index: usize, rules: &Rules, now: Timestamp) {
         self.changed_sales.insert(index);
-        let sale = &mut self.sales[index];
-        if sale.is_sent() {
+        let Slice { sales, identities, .. } = &mut self.slice;
+        let sale = &mut sales[index];
+        if sale.is_sent() || matches!(sale.state, SaleState::Merged(_)) {
             return;
         }
+        let customer = sale.buyer.customer.as_ref();
+        let customer = customer.and_then(|customer| identities.get(&(sale.scope.clone(), customer.clone())));
+        let own = sale.buyer.customer_external_id.as_ref().map(|found| &found.value);
+        let known = customer.and_then(|identity| identity.customer_external_id.as_ref()).map(|(found, _)| &found.value);
+        let external = own.or(known).cloned();
         let memory =
-            sale.buyer.customer.as_ref().and_then(|customer| self.identities.get(&(sale.scope.clone(), customer.clone())));
+            Memory { customer, person: external.and_then(|external| identities.get(&person(sale.scope.mode, &external))) };
         if sale.state == SaleState::Ready {
+            if sale.renewal && rules.renewals == Renewals::None {
+                return;
+            }
             remember(sale, memory, rules);
             if sale.buyer.click_id.is_some() && sale.without_click.take().is_some() {
                 self.changes.released.push(sale.id);

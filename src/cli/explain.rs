@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments, config: &Path, printer: &Printer) -> An
 fn tell(verdict: &Verdict, printer: &Printer) {
     let name = format!("{:?}", verdict.outcome).to_lowercase();
     let name = match verdict.outcome {
-        Outcome::Sale => printer.good(&name),
+        Outcome::Sale | Outcome::Adjustment => printer.good(&name),
         Outcome::Refused | Outcome::Parked => printer.bad(&name),
         Outcome::Ignored => name,
     };
@@ -65,8 +65,11 @@ fn tell(verdict: &Verdict, printer: &Printer) {
     }
     for event in &verdict.events {
         printer.line(format!("event      {}", if event.kind.is_empty() { "(unreadable)" } else { &event.kind }));
-        for (name, value) in event.sale.iter().flatten() {
+        for (name, value) in event.sale.iter().chain(&event.adjustment).flatten() {
             printer.line(format!("  {name:<20} {value}"));
+        }
+        if let Some(proof) = &event.proof {
+            printer.line(format!("  {:<20} {proof}", "proof"));
         }
         if !event.keys.is_empty() {
             printer.line(format!("  {:<20} {}", "known by", event.keys.join(", ")));

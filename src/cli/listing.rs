@@ -161,29 +161,72 @@ fn show_sale(sale: &SaleView, printer: &Printer) {
     }
     for (name, value) in &sale.event {
         let origin = &sale.trail[name];
-        let from = match (origin["from"].as_str(), origin["path"].as_str()) {
-            (Some("request"), Some(path)) => format!("request {} at {path}", origin["request"]),
-            (Some("memory"), _) => format!("remembered from request {}", origin["request"]),
-            (_, _) => String::new(),
-        };
-        printer.line(format!("  {name:<20} {}  {}", clean(&value.to_string()), printer.quiet(&from)).trim_end());
+        printer.line(format!("  {name:<20} {}  {}", clean(&value.to_string()), printer.quiet(&whence(origin))).trim_end());
     }
+    for (name, origin) in sale.trail.iter().filter(|(name, _)| !sale.event.contains_key(*name)) {
+        printer.line(format!("  {name:<20} -  {}", printer.quiet(&whence(origin))));
+    }
+    printer.line(format!("proof     {}", sale.proof));
+    if let Some(other) = sale.amounts.get("other") {
+        let told = format!("{} minor units of {}", other["minor"], other["currency"].as_str().unwrap_or_default());
+        printer.line(format!("{:<9} {told}, not counted", other["side"].as_str().unwrap_or_default()));
+    }
+    show_balance(sale, printer);
     printer.line(format!("known by  {}", sale.keys.join(", ")));
-    for other in &sale.possible_double_counts {
-        printer.line(
-            printer.bad(&format!("possible double count: sale {other} was sent as well and turned out to be the same purchase")),
-        );
-    }
     show_events(&sale.events, printer);
-    for delivery in &sale.deliveries {
+    show_deliveries(&sale.deliveries, printer);
+    for other in &sale.double_counts {
+        let text = "was sent as well and turned out to be the same purchase";
+        let invoice = other.invoice_id.as_deref().unwrap_or_default();
+        printer.line(
+            printer.bad(&format!(
+                "possible double count: sale {} ({invoice}) {text}, as request {} shows",
+                other.sale, other.tied_by
+            )),
+        );
+        show_events(&other.events, printer);
+        show_deliveries(&other.deliveries, printer);
+    }
+}
+
+/// Where a value came from, or why there is none.
+fn whence(origin: &Value) -> String {
+    let text = |name: &str| origin[name].as_str().unwrap_or_default().to_owned();
+    match origin["from"].as_str() {
+        Some("request") if origin["type"].is_string() => format!("request {}, {}", origin["request"], clean(&text("type"))),
+        Some("request") => format!("request {} at {}", origin["request"], text("path")),
+        Some("memory") => format!("remembered from request {}", origin["request"]),
+        Some("fallback") => format!("{} of request {} stands in for it", text("of").replace('_', " "), origin["request"]),
+        Some("receipt") => format!("the time at which request {} was received", origin["request"]),
+        Some("key") => format!("its strongest id: {}", text("kind")),
+        Some(_) | None => text("reason"),
+    }
+}
+
+fn show_balance(sale: &SaleView, printer: &Printer) {
+    if sale.adjustments.is_empty() {
+        return;
+    }
+    for said in &sale.adjustments {
+        let word = |name: &str| said.adjustment.get(name).map(|value| value.to_string().trim_matches('"').to_owned());
+        let amount = match (word("amount"), word("currency")) {
+            (Some(amount), Some(currency)) => format!("{amount} {currency}"),
+            (Some(_) | None, Some(_) | None) => "all of it".to_owned(),
+        };
+        let all = if said.adjustment.contains_key("cumulative") { " in all so far" } else { "" };
+        let id = word("id").map(|id| format!(" {}", clean(&id))).unwrap_or_default();
+        let (kind, at) = (word("adjustment").unwrap_or_default(), word("timestamp").unwrap_or_default());
+        printer.line(format!("back      {kind}{id}: {amount}{all}, at {at} (request {})", said.request));
+    }
+    let balance = &sale.balance;
+    printer.line(format!("left      {} of {}; taken back {}", balance.left, balance.amount, balance.taken_back));
+}
+
+fn show_deliveries(deliveries: &[DeliveryView], printer: &Printer) {
+    for delivery in deliveries {
         let reason = delivery.last_reason.as_deref().unwrap_or("not tried yet");
-        printer.line(format!(
-            "delivery  {} to {}: {}, {} tries: {reason}",
-            delivery.id,
-            delivery.upstream,
-            delivery.state.as_str(),
-            delivery.attempts
-        ));
+        let (id, upstream, state) = (delivery.id, &delivery.upstream, delivery.state.as_str());
+        printer.line(format!("delivery  {id} to {upstream}: {state}, {} tries: {reason}", delivery.attempts));
     }
 }
 

@@ -6,7 +6,10 @@ mod explain;
 mod listing;
 mod pack;
 mod pack_new;
+mod period;
 mod print;
+mod remap;
+mod report;
 mod retry;
 mod send;
 mod serve;
@@ -54,10 +57,12 @@ enum Command {
     Sales(listing::Command),
     /// The inbox: each verified request, and what became of it
     #[command(subcommand)]
-    Requests(listing::Command),
+    Requests(remap::Command),
     /// The queues: each sale event on its way to each upstream
     #[command(subcommand)]
     Deliveries(retry::Command),
+    /// The ledger over a period: sales, attribution, what is parked, what went back, and what may be counted twice
+    Report(report::Arguments),
 }
 
 /// Why a command did not end well.
@@ -81,7 +86,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check => check::run(&arguments.config, &printer),
         Command::Send(send) => send::run(&send, &arguments.config, &printer),
         Command::Sales(command) => listing::sales(&command, &arguments.config, &printer),
-        Command::Requests(command) => listing::requests(&command, &arguments.config, &printer),
+        Command::Requests(command) => remap::run(&command, &arguments.config, &printer),
+        Command::Report(report) => report::run(&report, &arguments.config, &printer),
         Command::Deliveries(command) => retry::run(&command, &arguments.config, &printer),
         Command::Explain(explain) => explain::run(&explain, &arguments.config, &printer),
         Command::Pack(command) => pack::run(&command, &arguments.config, &printer),

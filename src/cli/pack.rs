@@ -85,7 +85,7 @@ fn markdown(packs: &Registry, printer: &Printer) -> Answer {
     printer.line("|---|---|---|---|---|---|---|---|");
     for pack in packs.iter() {
         let mapping = pack.plain_mapping(pack.api.is_some())?;
-        let counted = mapping.types().0.into_iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ");
+        let counted = mapping.types().counted.into_iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ");
         let counted = if counted.is_empty() { "what its rules find paid".to_owned() } else { counted };
         let scheme = if pack.scheme.is_unsigned() { "**unsigned**".to_owned() } else { pack.scheme.families().join(", ") };
         let fetches = match pack.api.as_ref().map(|api| api.credentials) {
@@ -116,7 +116,7 @@ pub(super) fn of_name_or_folder(name: &str, config: &Path) -> Result<Arc<Pack>, 
 
 fn show(pack: &Pack, printer: &Printer) -> Answer {
     let mapping = pack.plain_mapping(pack.api.is_some())?;
-    let (counted, other) = mapping.types();
+    let types = mapping.types();
     let metadata = pack.mapping.reads.metadata.clone().unwrap_or_default();
     let keys = mapping.context().metadata_keys.clone();
     let named: Vec<String> = pack.scheme.named_secrets().into_iter().collect();
@@ -128,7 +128,7 @@ fn show(pack: &Pack, printer: &Printer) -> Answer {
             "evidence": pack.about.evidence.as_str(), "oracle": pack.about.oracle, "scheme": pack.scheme.describe(),
             "covers": pack.scheme.covers().as_str(), "signed": !pack.scheme.is_unsigned(), "secrets": pack.scheme.uses_unnamed_secrets(),
             "named_secrets": named, "api_secrets": credentials, "published_ips": ips,
-            "counted": counted, "ignored": other, "metadata": metadata,
+            "counted": types.counted, "taken_back": types.taken_back, "ignored": types.other, "metadata": metadata,
             "click_id": keys.click_id, "customer_external_id": keys.customer_external_id,
             "keys": pack.mapping.keys.identifying,
         }));
@@ -150,8 +150,9 @@ fn show(pack: &Pack, printer: &Printer) -> Answer {
     let oracle = pack.about.oracle.as_ref().map(|oracle| format!("; checked against {oracle}")).unwrap_or_default();
     printer.line(format!("evidence     {}{oracle}", pack.about.evidence.as_str()));
     printer.line(format!("switch on    {}", texts(&pack.about.subscribe)));
-    printer.line(format!("counts       {}", words(counted.into_iter().collect())));
-    printer.line(format!("not counted  {}", words(other.into_iter().collect())));
+    printer.line(format!("counts       {}", words(types.counted.into_iter().collect())));
+    printer.line(format!("taken back   {}", words(types.taken_back.into_iter().collect())));
+    printer.line(format!("not counted  {}", words(types.other.into_iter().collect())));
     printer.line(format!("metadata     {}", texts(&metadata)));
     printer.line(format!("  click      {}", keys.click_id.join(", ")));
     printer.line(format!("  customer   {}", keys.customer_external_id.join(", ")));

@@ -48,3 +48,18 @@ impl Clock for FixedClock {
 pub fn from_millis(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
 }
+
+/// Instants in stored JSON: whole milliseconds since 1970.
+pub(super) mod millis {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::{Timestamp, from_millis};
+
+    pub(in super::super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(at.as_millisecond())
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        i64::deserialize(deserializer).map(from_millis)
+    }
+}

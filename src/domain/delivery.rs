@@ -24,6 +24,8 @@ pub enum DeliveryState {
     Skipped,
     /// Not sent because its sale turned out to be part of another.
     Merged,
+    /// Not sent because its sale is not counted, as today's pack reads its events.
+    Withdrawn,
 }
 
 /// What one attempt came to.
@@ -48,7 +50,7 @@ pub enum AttemptOutcome {
 
 impl DeliveryState {
     /// All states.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Due,
         Self::Sending,
         Self::Delivered,
@@ -58,6 +60,7 @@ impl DeliveryState {
         Self::Held,
         Self::Skipped,
         Self::Merged,
+        Self::Withdrawn,
     ];
 
     /// The state as it is written.
@@ -72,6 +75,7 @@ impl DeliveryState {
             Self::Held => "held",
             Self::Skipped => "skipped",
             Self::Merged => "merged",
+            Self::Withdrawn => "withdrawn",
         }
     }
 

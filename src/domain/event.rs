@@ -1,12 +1,16 @@
 //! What a provider said, in our words: one event of a verified request, mapped.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::RequestId;
+use super::adjustment::Adjustment;
 use super::clock::Timestamp;
 use super::money::Money;
+use super::proof::Proof;
 use super::request::Request;
 use super::sale_event::EventName;
 
@@ -38,6 +42,9 @@ pub struct Key {
     pub value: String,
     /// True where the key identifies one sale; false where it only groups several.
     pub identifies: bool,
+    /// True for a key that groups, if a refund may name its sale by it alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leads: bool,
     /// Position in the pack's list, 0 being the strongest; the strongest key becomes the invoice id.
     pub strength: u8,
     /// Put before the value in the invoice id, so that ids of two sources or kinds stay apart; may be empty.
@@ -45,7 +52,7 @@ pub struct Key {
 }
 
 /// A value with the place where it was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Found {
     /// The value.
     pub value: String,
@@ -54,7 +61,7 @@ pub struct Found {
 }
 
 /// The place a value came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// A path inside a stored request.
@@ -69,10 +76,29 @@ pub enum Origin {
         /// The request that taught it.
         request: RequestId,
     },
+    /// What stands in for the team's own customer id, because nothing better came in time.
+    Fallback {
+        /// What it was made of.
+        of: Fallback,
+        /// The request that told it.
+        request: RequestId,
+    },
+}
+
+/// What may stand in for the team's own customer id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fallback {
+    /// The provider's id of its customer.
+    ProviderCustomer,
+    /// The SHA-256, in hex, of the e-mail address in lower case.
+    EmailHash,
+    /// The e-mail address as it is.
+    Email,
 }
 
 /// Who bought, as far as an event or a sale knows.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Buyer {
     /// The provider's id of its customer.
     pub customer: Option<String>,
@@ -87,7 +113,7 @@ pub struct Buyer {
 }
 
 /// Why something is not a sale, or not yet: a stable code and a sentence for the operator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reason {
     /// A short stable code, such as `zero_amount`.
     pub code: Arc<str>,
@@ -96,10 +122,12 @@ pub struct Reason {
 }
 
 /// What an event says about money.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Meaning {
     /// Money arrived.
     Sale(Claim),
+    /// Money went back.
+    Adjustment(Adjustment),
     /// Genuine, but no sale; it may still teach an identity or complete a sale.
     Ignored(Reason),
     /// Genuine, but it cannot be mapped; kept until somebody mends it.
@@ -109,7 +137,7 @@ pub enum Meaning {
 }
 
 /// Something that has to be fetched before an event can be mapped.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Fetch {
     /// Which of the pack's steps it is, from 0.
     pub step: u16,
@@ -131,7 +159,7 @@ pub struct Answer {
 }
 
 /// An event's claim that money arrived.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// The canonical name.
     pub event: EventName,
@@ -139,12 +167,16 @@ pub struct Claim {
     pub rank: u8,
     /// How much, exactly.
     pub money: Money,
+    /// How that was arrived at.
+    pub proof: Proof,
+    /// All that was refunded of it so far, and when that was so, where the same event says it.
+    pub refunded: Option<(Money, Timestamp)>,
     /// The provider's event types that may still bring the customer or the click.
     pub awaits: Vec<Arc<str>>,
 }
 
 /// One provider event, mapped.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Event {
     /// The request that held it.
     pub request: RequestId,
@@ -160,6 +192,8 @@ pub struct Event {
     pub kind: String,
     /// When it happened by the provider's word, else when it was received.
     pub at: Timestamp,
+    /// Where the provider said so; `None` where it is the time of receipt.
+    pub at_path: Option<Arc<str>>,
     /// False where the source does not take this mode; then it teaches nothing and counts nothing.
     pub accepted: bool,
     /// What it says about who bought.
@@ -183,6 +217,24 @@ impl Mode {
 }
 
 impl Event {
+    /// What it says, as a number by which a change of its mapping is seen: the first 63 bits of a SHA-256.
+    pub fn digest(&self) -> i64 {
+        struct Digest(Sha256);
+        impl Hasher for Digest {
+            fn write(&mut self, bytes: &[u8]) {
+                self.0.update(bytes);
+            }
+
+            fn finish(&self) -> u64 {
+                let hash = self.0.clone().finalize();
+                u64::from_le_bytes(hash[..8].try_into().expect("a hash has 32 bytes"))
+            }
+        }
+        let mut digest = Digest(Sha256::new());
+        self.hash(&mut digest);
+        i64::try_from(digest.finish() >> 1).unwrap_or_default()
+    }
+
     /// An event of a request that says nothing but its meaning: what could not be read.
     pub fn unread(id: RequestId, request: &Request, account: Arc<str>, meaning: Meaning) -> Self {
         Self {
@@ -193,6 +245,7 @@ impl Event {
             provider_id: None,
             kind: String::new(),
             at: request.received_at,
+            at_path: None,
             accepted: true,
             buyer: Buyer::default(),
             keys: Vec::new(),
@@ -221,7 +274,7 @@ impl Buyer {
             || differs(external(self).as_deref(), external(other).as_deref())
     }
 
-    /// Takes over what is missing here, and what only memory had answered.
+    /// Takes over what is missing here, and what only memory or a fallback had answered.
     pub fn take(&mut self, other: &Self) {
         take(&mut self.customer_external_id, &other.customer_external_id);
         take(&mut self.click_id, &other.click_id);
@@ -239,8 +292,8 @@ impl Buyer {
 }
 
 fn take(field: &mut Option<Found>, value: &Option<Found>) {
-    let is_memory = |found: &Found| matches!(found.origin, Origin::Memory { .. });
-    if value.is_some() && field.as_ref().is_none_or(is_memory) {
+    let is_borrowed = |found: &Found| found.origin.is_borrowed();
+    if value.is_some() && field.as_ref().is_none_or(is_borrowed) {
         field.clone_from(value);
     }
 }
@@ -248,8 +301,16 @@ fn take(field: &mut Option<Found>, value: &Option<Found>) {
 impl Origin {
     /// The request that told the value.
     pub fn request(&self) -> RequestId {
-        let (Self::Request { request, .. } | Self::Memory { request }) = self;
+        let (Self::Request { request, .. } | Self::Memory { request } | Self::Fallback { request, .. }) = self;
         *request
+    }
+
+    /// True where no event of the sale itself told the value, so that one that does takes its place.
+    pub fn is_borrowed(&self) -> bool {
+        match self {
+            Self::Memory { .. } | Self::Fallback { .. } => true,
+            Self::Request { .. } => false,
+        }
     }
 }
 

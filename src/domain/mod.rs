@@ -2,23 +2,31 @@
 //!
 //! Nothing here does I/O, and nothing here imports another module of ours.
 
+mod adjustment;
+mod balance;
 mod clock;
 mod delivery;
 mod event;
 mod fault;
+mod identity;
 mod money;
+mod proof;
 mod request;
 mod sale;
 mod sale_event;
 mod secret;
 
+pub use adjustment::{Adjustment, AdjustmentKind, Statement};
+pub use balance::Balance;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp, from_millis};
 pub use delivery::{AttemptOutcome, DeliveryState};
-pub use event::{Answer, Buyer, Claim, Event, Fetch, Found, Key, Meaning, Mode, Origin, Reason, Scope};
+pub use event::{Answer, Buyer, Claim, Event, Fallback, Fetch, Found, Key, Meaning, Mode, Origin, Reason, Scope};
 pub use fault::{Fault, Faults};
+pub use identity::{Click, Identity};
 pub use money::{AmountError, Currency, Money, decimal_to_minor};
+pub use proof::{Part, PartKind, Proof, Side, Told};
 pub use request::{Headers, Request};
-pub use sale::{Identity, Sale, SaleState, invoice_id_of};
+pub use sale::{Sale, SaleState, Teller, invoice_id_of};
 pub use sale_event::{EventName, SaleEvent, invoice_id};
 pub use secret::Secret;
 

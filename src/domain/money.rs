@@ -3,6 +3,7 @@
 use std::fmt;
 
 use iso_currency::Currency as Iso;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An ISO 4217 currency with a known number of decimal places.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,7 +13,7 @@ pub struct Currency {
 }
 
 /// An exact amount: `minor` units of `currency` (cents, yen, fils), within ±9.2 × 10^18.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Money {
     /// The count of minor units.
     pub minor: i64,
@@ -50,6 +51,18 @@ impl Currency {
         self.iso.code()
     }
 
+    /// A count of minor units, or a sum of many, in major units with all the decimals of the currency.
+    pub fn major(self, minor: i128) -> String {
+        let exponent = usize::from(self.exponent);
+        if exponent == 0 {
+            return minor.to_string();
+        }
+        let digits = format!("{:0>width$}", minor.unsigned_abs(), width = exponent + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - exponent);
+        let sign = if minor < 0 { "-" } else { "" };
+        format!("{sign}{whole}.{fraction}")
+    }
+
     /// Decimal places of the major unit by ISO 4217: JPY 0, USD 2, KWD 3.
     pub fn exponent(self) -> u8 {
         self.exponent
@@ -62,17 +75,35 @@ impl fmt::Debug for Currency {
     }
 }
 
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = String::deserialize(deserializer)?;
+        Self::from_code(&code).ok_or_else(|| serde::de::Error::custom(format!("{code} is not a currency of ISO 4217")))
+    }
+}
+
 impl Money {
     /// The amount in major units with all the decimals of its currency: `49.90`, `1580`, `1.234`.
     pub fn to_major(self) -> String {
-        let exponent = usize::from(self.currency.exponent);
-        if exponent == 0 {
-            return self.minor.to_string();
-        }
-        let digits = format!("{:0>width$}", self.minor.unsigned_abs(), width = exponent + 1);
-        let (whole, fraction) = digits.split_at(digits.len() - exponent);
-        let sign = if self.minor < 0 { "-" } else { "" };
-        format!("{sign}{whole}.{fraction}")
+        self.currency.major(self.minor.into())
+    }
+}
+
+impl Money {
+    /// Another amount of the same currency.
+    pub fn with(self, minor: i64) -> Self {
+        Self { minor, ..self }
+    }
+
+    /// The amount in major units as a JSON number that keeps its exact digits.
+    pub fn to_number(self) -> serde_json::Value {
+        serde_json::from_str(&self.to_major()).expect("the text of an amount is a JSON number")
     }
 }
 

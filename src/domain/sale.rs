@@ -1,10 +1,13 @@
-//! A sale as the ledger keeps it, and what is remembered about a provider's customer.
+//! A sale as the ledger keeps it.
 
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::clock::Timestamp;
 use super::event::{Buyer, Found, Key, Reason, Scope};
 use super::money::Money;
+use super::proof::Proof;
 use super::sale_event::{EventName, SaleEvent, invoice_id};
 use super::{RequestId, SaleId};
 
@@ -19,6 +22,17 @@ pub enum SaleState {
     Parked(Reason),
     /// Found to be the same purchase as another sale before either was sent.
     Merged(SaleId),
+}
+
+/// Who gave a sale its name, amount and time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Teller {
+    /// The request that held the event.
+    pub request: RequestId,
+    /// The provider's type of the event.
+    pub kind: Arc<str>,
+    /// Where the event told its time; `None` where that is the time of receipt.
+    pub at_path: Option<Arc<str>>,
 }
 
 /// One purchase, counted once.
@@ -36,8 +50,18 @@ pub struct Sale {
     pub rank: u8,
     /// How much, exactly.
     pub money: Money,
+    /// How that was arrived at.
+    pub proof: Proof,
     /// When, by the provider's word.
     pub at: Timestamp,
+    /// Which event gave name, amount and time.
+    pub teller: Teller,
+    /// When it was last said to be paid.
+    pub paid_at: Timestamp,
+    /// What refunds, disputes and voids take from the amount, in minor units; see [`super::Balance`].
+    pub taken_back: i64,
+    /// How many statements speak of money that went back.
+    pub adjustments: u32,
     /// Who bought.
     pub buyer: Buyer,
     /// Every id by which it may be found, and those that only group it with others.
@@ -60,23 +84,22 @@ pub struct Sale {
     pub sent_as: Option<String>,
 }
 
-/// What was learned about a provider's customer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The team's own id of the customer.
-    pub customer_external_id: Option<Found>,
-    /// The latest click, and when the provider said so.
-    pub click_id: Option<(Found, Timestamp)>,
-    /// The first event that spoke of the customer.
-    pub first_seen: Timestamp,
-    /// The latest one.
-    pub last_seen: Timestamp,
-}
-
 /// The invoice id that these keys give: the strongest one that identifies.
 pub fn invoice_id_of(keys: &[Key]) -> Option<String> {
     let strongest = keys.iter().filter(|key| key.identifies).min_by_key(|key| key.strength)?;
     Some(invoice_id(&strongest.prefix, &strongest.value))
+}
+
+impl SaleState {
+    /// The state as it is written.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Waiting(_) => "waiting",
+            Self::Ready => "ready",
+            Self::Parked(_) => "parked",
+            Self::Merged(_) => "merged",
+        }
+    }
 }
 
 impl Sale {
@@ -88,6 +111,11 @@ impl Sale {
     /// True once it was handed to a sender.
     pub fn is_sent(&self) -> bool {
         self.sent_as.is_some()
+    }
+
+    /// True where nothing is left of its amount.
+    pub fn is_nothing_left(&self) -> bool {
+        self.taken_back >= self.money.minor
     }
 
     /// The canonical form, as an upstream's template renders it.

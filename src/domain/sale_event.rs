@@ -84,14 +84,9 @@ impl SaleEvent {
         put("email", self.email.clone());
         put("name", self.name.clone());
         let place = usize::from(self.customer_external_id.is_some()) + 1;
-        object.shift_insert(place, "amount".to_owned(), number(&self.money.to_major()));
+        object.shift_insert(place, "amount".to_owned(), self.money.to_number());
         object
     }
-}
-
-/// A JSON number that keeps these exact digits.
-fn number(digits: &str) -> serde_json::Value {
-    serde_json::from_str(digits).expect("the text of an amount is a JSON number")
 }
 
 /// An invoice id in `[A-Za-z0-9_-]`, of at most 200 characters, from a provider's key; `prefix` keeps ids of several

@@ -101,7 +101,7 @@ impl Enricher {
         let event = catch_unwind(AssertUnwindSafe(|| self.source.mapping.map_one(view, fetching.position))).ok()??;
         match event.meaning {
             Meaning::Lacking(fetch) => Some(fetch),
-            Meaning::Sale(_) | Meaning::Ignored(_) | Meaning::Parked(_) => None,
+            Meaning::Sale(_) | Meaning::Adjustment(_) | Meaning::Ignored(_) | Meaning::Parked(_) => None,
         }
     }
 

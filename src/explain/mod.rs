@@ -22,6 +22,8 @@ pub enum Outcome {
     Ignored,
     /// Genuine, but it cannot be mapped.
     Parked,
+    /// Money went back.
+    Adjustment,
     /// Money arrived.
     Sale,
 }
@@ -31,10 +33,10 @@ pub enum Outcome {
 pub struct Verdict {
     /// The strongest outcome of its events.
     pub outcome: Outcome,
-    /// The stable code of that outcome, where it is not a sale.
+    /// The stable code of that outcome, where it is neither sale nor adjustment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The sentence for the operator, where it is not a sale.
+    /// The sentence for the operator, where it is neither sale nor adjustment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Each event.
@@ -49,15 +51,21 @@ pub struct EventVerdict {
     /// The provider's event type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The stable code, where it is not a sale.
+    /// The stable code, where it is neither sale nor adjustment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The sentence, where it is not a sale.
+    /// The sentence, where it is neither sale nor adjustment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The sale event, as mapped, before attribution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sale: Option<Map<String, Value>>,
+    /// How the sale's amount was arrived at: `11900 total − 1900 tax = 10000 EUR`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
+    /// The adjustment, as mapped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adjustment: Option<Map<String, Value>>,
     /// The ids by which the sale is known, as `kind:value`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
@@ -113,8 +121,10 @@ fn events(source: &Source, request: &Request, fetched: Option<&Fetched>) -> Vec<
 }
 
 fn event(event: &Event) -> EventVerdict {
+    let (mut proof, mut adjustment) = (None, None);
     let (outcome, reason, sale) = match &event.meaning {
         Meaning::Sale(claim) => {
+            proof = Some(claim.proof.in_words(claim.money));
             let value = |found: &Option<Found>| found.as_ref().map(|found| found.value.clone());
             let sale = SaleEvent {
                 event: claim.event,
@@ -127,6 +137,10 @@ fn event(event: &Event) -> EventVerdict {
                 name: value(&event.buyer.name),
             };
             (Outcome::Sale, None, Some(sale.to_json()))
+        }
+        Meaning::Adjustment(back) => {
+            adjustment = Some(back.to_json(event.at));
+            (Outcome::Adjustment, None, None)
         }
         Meaning::Ignored(reason) => (Outcome::Ignored, Some(reason.clone()), None),
         Meaning::Parked(reason) => (Outcome::Parked, Some(reason.clone()), None),
@@ -141,6 +155,8 @@ fn event(event: &Event) -> EventVerdict {
         code: reason.as_ref().map(|reason| reason.code.to_string()),
         reason: reason.map(|reason| reason.text.to_string()),
         sale,
+        proof,
+        adjustment,
         keys: event.keys.iter().map(|key| format!("{}:{}", key.kind, key.value)).collect(),
         customer: event.buyer.customer.clone(),
     }

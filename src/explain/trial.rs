@@ -2,20 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Outcome, Verdict};
-use crate::attribute::Rules;
+use super::{EventVerdict, Outcome, Verdict};
+use crate::attribute::{Config, Rules};
 use crate::domain::{FixedClock, Timestamp};
 use crate::enrich::{Enricher, Failure, Fetcher};
 use crate::pack::{Expected, Fetched, Pack, Scenario, Source, Step, scenarios};
 use crate::pipeline::Pipeline;
-use crate::store::{Access, Sqlite, Store as _};
+use crate::store::{Access, SaleView, Sqlite, Store as _};
 use crate::verify::Refusal;
+
+/// What a row of requests calls the amount that is left of a sale.
+const BALANCE: &str = "balance";
 
 /// How the cases of a pack went.
 #[derive(Debug, Clone, Serialize)]
@@ -79,6 +81,15 @@ async fn run(pack: &Arc<Pack>, scenario: &Scenario, now: Timestamp) -> Result<()
             let sales: Vec<_> = verdict.events.iter().filter_map(|event| event.sale.clone()).collect();
             if verdict.outcome == Outcome::Sale { same_sales(&sales, wanted) } else { Err(differs("a sale", &verdict)) }
         }
+        Expected::Adjustments(wanted) => {
+            let shown = |event: &EventVerdict| {
+                let mut shown = event.adjustment.clone()?;
+                shown.insert("keys".to_owned(), event.keys.clone().into());
+                Some(shown)
+            };
+            let found: Vec<_> = verdict.events.iter().filter_map(shown).collect();
+            if found.is_empty() { Err(differs("an adjustment", &verdict)) } else { same(&found, wanted, "adjustment") }
+        }
         Expected::Ignored(reason) => same_reason(Outcome::Ignored, reason, &verdict),
         Expected::Parked(reason) => same_reason(Outcome::Parked, reason, &verdict),
         Expected::Refused(code) => same_reason(Outcome::Refused, code, &verdict),
@@ -92,7 +103,7 @@ async fn ledger(pack: &Arc<Pack>, scenario: &Scenario, now: Timestamp) -> Result
     let folder = tempfile::tempdir().map_err(|error| words(&error))?;
     let store = Sqlite::open(&folder.path().join("trial.db"), Access::Scratch, 16).map_err(|error| words(&error))?;
     let store = Arc::new(store);
-    let rules = Rules { waiting_room: Duration::from_secs(60), upstreams: Vec::new() };
+    let rules = Rules::new(&Config::default(), Vec::new());
     let mut last = now;
     for Step { file, case, fetched } in &scenario.steps {
         let fetched = fetched.as_ref();
@@ -121,7 +132,12 @@ async fn ledger(pack: &Arc<Pack>, scenario: &Scenario, now: Timestamp) -> Result
     let mut sales = store.sales(10_000).map_err(|error| words(&error))?;
     sales.retain(|sale| sale.merged_into.is_none());
     sales.reverse();
-    Ok(sales.into_iter().map(|sale| sale.event).collect())
+    let shown = |sale: SaleView| {
+        let mut event = sale.event;
+        event.insert(BALANCE.to_owned(), sale.balance.left);
+        event
+    };
+    Ok(sales.into_iter().map(shown).collect())
 }
 
 /// What a case says would be fetched.
@@ -135,13 +151,19 @@ impl Fetcher for FromFile {
 }
 
 fn same_sales(sales: &[Map<String, Value>], wanted: &[Value]) -> Result<(), String> {
-    if sales.len() != wanted.len() {
-        let found = serde_json::to_string(sales).unwrap_or_default();
-        return Err(format!("{} sale(s) expected, {} found: {found}", wanted.len(), sales.len()));
+    same(sales, wanted, "sale")
+}
+
+fn same(found: &[Map<String, Value>], wanted: &[Value], what: &str) -> Result<(), String> {
+    if found.len() != wanted.len() {
+        let shown = serde_json::to_string(found).unwrap_or_default();
+        return Err(format!("{} {what}(s) expected, {} found: {shown}", wanted.len(), found.len()));
     }
-    for (sale, wanted) in sales.iter().zip(wanted) {
+    for (sale, wanted) in found.iter().zip(wanted) {
         let Value::Object(wanted) = wanted else { return Err("what must come is not a JSON object".to_owned()) };
-        let names = wanted.keys().chain(sale.keys().filter(|name| !wanted.contains_key(*name)));
+        // A row of requests may say what is left of its sales, but need not.
+        let is_asked = |name: &&String| name.as_str() != BALANCE && !wanted.contains_key(*name);
+        let names = wanted.keys().chain(sale.keys().filter(is_asked));
         for name in names {
             if !is_same(name, sale.get(name), wanted.get(name)) {
                 let show = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
@@ -157,7 +179,7 @@ fn is_same(name: &str, one: Option<&Value>, other: Option<&Value>) -> bool {
     let amount = |value: Option<&Value>| value?.as_number().map(|number| plain(&number.to_string()));
     let second = |value: Option<&Value>| Some(value?.as_str()?.parse::<Timestamp>().ok()?.as_second());
     match name {
-        "amount" => amount(one).is_some() && amount(one) == amount(other),
+        "amount" | BALANCE => amount(one).is_some() && amount(one) == amount(other),
         "timestamp" => second(one).is_some() && second(one) == second(other),
         _ => one == other,
     }

@@ -272,7 +272,12 @@ fn log(upstream: &str, attempt: &Attempt) {
         DeliveryState::Delivered | DeliveryState::Duplicate | DeliveryState::Unattributed => {
             tracing::info!(delivery.id = delivery, upstream, outcome, status, "a sale was accepted");
         }
-        DeliveryState::Due | DeliveryState::Sending | DeliveryState::Held | DeliveryState::Skipped | DeliveryState::Merged => {
+        DeliveryState::Due
+        | DeliveryState::Sending
+        | DeliveryState::Held
+        | DeliveryState::Skipped
+        | DeliveryState::Merged
+        | DeliveryState::Withdrawn => {
             tracing::warn!(delivery.id = delivery, upstream, outcome, status, reason = %attempt.reason, "an attempt failed; it is tried again");
         }
     }

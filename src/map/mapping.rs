@@ -8,14 +8,16 @@ use jiff::tz::Offset;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::amount::NoMoney;
+use super::amount::{NoMoney, Wish};
 use super::enrich::{Enrich, Enriched, STEP_LIMIT, enrich, is_usable, without_answers};
 use super::place::{Document, Leaf, Place};
 use super::read::{AmountKind, MetadataKeys, compile_all};
-use super::rule::{Choice, Compiled, SaleRule, Verdict};
+use super::rule::{AdjustmentRule, Choice, Compiled, SaleRule, Verdict};
 use super::spec::{Spec, TimeForm};
 use super::time;
-use crate::domain::{Answer, Claim, Currency, Event, Faults, Meaning, Mode, Reason, Request, RequestId, Scope, Timestamp};
+use crate::domain::{
+    Adjustment, Answer, Claim, Currency, Event, Faults, Meaning, Mode, Reason, Request, RequestId, Scope, Side, Timestamp,
+};
 use crate::envelope::{Envelope, Path, Shape};
 
 /// No event happens so long after its receipt, whatever the clocks say.
@@ -42,6 +44,8 @@ pub struct Context {
     pub customer_from_reference: bool,
     /// What part of a payment is the amount.
     pub amount: AmountKind,
+    /// In which of a payment's two currencies it counts, where the provider tells both; `None`: as the pack prefers.
+    pub money: Option<Side>,
     /// The currency of providers that do not say theirs.
     pub currency: Option<Arc<str>>,
     /// True where the source has what is needed to ask the provider's API.
@@ -79,6 +83,17 @@ pub struct Mapping {
     exponents: HashMap<Currency, u8>,
     enrich: Vec<Enrich>,
     rules: Vec<Compiled>,
+}
+
+/// A provider's event types by what the rules make of them.
+#[derive(Debug, Clone, Default)]
+pub struct Types<'a> {
+    /// Those that count a sale.
+    pub counted: BTreeSet<&'a str>,
+    /// Those that take one back.
+    pub taken_back: BTreeSet<&'a str>,
+    /// Those that are only ever ignored or parked.
+    pub other: BTreeSet<&'a str>,
 }
 
 /// A stored request, seen by the mapper.
@@ -132,15 +147,25 @@ impl Mapping {
             source: &context.source,
             metadata_keys: &context.metadata_keys,
             reads_reference: context.customer_from_reference,
-            amount: context.amount,
         };
         let mut rules = Vec::new();
         for (index, rule) in spec.events.iter().enumerate() {
             let mut fault = within(&mut faults, file, format!("events[{index}]"));
             rules.extend(Compiled::new(rule, &spec.reads, &spec.keys, choice, &mut fault));
         }
+        let leading = rules.iter().flat_map(Compiled::leading_kinds).collect();
+        rules.iter_mut().for_each(|rule| rule.lead_by(&leading));
         if !rules.iter().any(|rule| matches!(rule.verdict, Verdict::Sale(_))) {
             faults.add(file, "events", "no rule counts a sale");
+        }
+        let is_of_use = |wanted: fn(&SaleRule, &Context) -> bool| {
+            rules.iter().any(|rule| matches!(&rule.verdict, Verdict::Sale(sale) if wanted(sale, &context)))
+        };
+        if !is_of_use(|sale, context| sale.amount.can_give(context.amount)) {
+            faults.add(file, "events", "the source wants a net amount, but no event of this provider says its tax or shipping");
+        }
+        if !is_of_use(|sale, context| context.money.is_none_or(|side| sale.amount.can_count(side))) {
+            faults.add(file, "events", "the source wants the presentment currency, but no event of this provider tells it apart");
         }
         let mut steps = Vec::new();
         for (index, step) in spec.enrich.iter().enumerate() {
@@ -220,16 +245,18 @@ impl Mapping {
         Shape::of(self.leaves().filter_map(inside).chain(&self.foreach))
     }
 
-    /// The provider's event types by what the rules make of them: (counted, ignored or parked).
-    pub fn types(&self) -> (BTreeSet<&str>, BTreeSet<&str>) {
-        let mut counted = BTreeSet::new();
-        let mut other = BTreeSet::new();
+    /// The provider's event types by what the rules make of them.
+    pub fn types(&self) -> Types<'_> {
+        let mut types = Types::default();
         for rule in &self.rules {
-            let is_sale = matches!(rule.verdict, Verdict::Sale(_));
-            if is_sale { counted.extend(rule.types()) } else { other.extend(rule.types()) }
+            match rule.verdict {
+                Verdict::Sale(_) => types.counted.extend(rule.types()),
+                Verdict::Adjustment(_) => types.taken_back.extend(rule.types()),
+                Verdict::Ignore(_) | Verdict::Park(_) => types.other.extend(rule.types()),
+            }
         }
-        let other = other.difference(&counted).copied().collect();
-        (counted, other)
+        types.other.retain(|kind| !types.counted.contains(kind) && !types.taken_back.contains(kind));
+        types
     }
 
     /// The events of a request, in order. Never empty: what cannot be read is one parked event.
@@ -305,11 +332,13 @@ impl Mapping {
 
     fn without_rule(&self, view: RequestView<'_>, position: u16, document: Document<'_>, kind: &str, meaning: Meaning) -> Event {
         let mode = self.read_mode(document);
+        let (at, at_path) = self.read_at(&self.at, document, view.request.received_at);
         Event {
             position,
             kind: kind.chars().take(200).collect(),
             provider_id: self.id.as_ref().and_then(|id| id.read(document)).map(|id| bounded_id(&id)),
-            at: self.read_at(document, view.request.received_at),
+            at,
+            at_path,
             scope: Scope { account: Arc::clone(&self.context.account), mode },
             accepted: match mode {
                 Mode::Live => self.context.accepts_live,
@@ -326,8 +355,12 @@ impl Mapping {
             event.buyer = rule.customer.read(document, view.id);
             event.keys = rule.read_keys(document);
             event.renewal = rule.renewal;
+            if let Some(places) = &rule.at {
+                (event.at, event.at_path) = self.read_at(places, document, view.request.received_at);
+            }
             event.meaning = match &rule.verdict {
-                Verdict::Sale(sale) => self.claim(sale, &event, document),
+                Verdict::Sale(sale) => self.claim(sale, &event, document, view.request.received_at),
+                Verdict::Adjustment(back) => self.adjustment(back, &event, document),
                 Verdict::Ignore(reason) => Meaning::Ignored(reason.clone()),
                 Verdict::Park(reason) => Meaning::Parked(reason.clone()),
             };
@@ -338,14 +371,44 @@ impl Mapping {
         event
     }
 
-    fn claim(&self, rule: &SaleRule, event: &Event, document: Document<'_>) -> Meaning {
+    fn claim(&self, rule: &SaleRule, event: &Event, document: Document<'_>, received_at: Timestamp) -> Meaning {
         if !event.keys.iter().any(|key| key.identifies) {
             return Meaning::Parked(Reason::new("key_missing", "the event holds no id by which the sale could be known again"));
         }
-        match rule.amount.read(document, self.context.amount, &self.exponents) {
-            Ok(money) => Meaning::Sale(Claim { event: rule.event, rank: rule.rank, money, awaits: rule.awaits.clone() }),
-            Err(NoMoney::Zero(reason)) => Meaning::Ignored(reason),
-            Err(NoMoney::Senseless(reason)) => Meaning::Parked(reason),
+        let wish = Wish { kind: self.context.amount, side: self.context.money };
+        match rule.amount.read(document, wish, &self.exponents) {
+            Ok((money, proof)) => match rule.amount.read_refunded(document, &self.exponents) {
+                Ok(refunded) => {
+                    let places = rule.amount.refunded_at.as_ref();
+                    let at = places.map_or(event.at, |places| self.read_at(places, document, received_at).0);
+                    let refunded = refunded.map(|money| (money, at));
+                    let (event, rank, awaits) = (rule.event, rule.rank, rule.awaits.clone());
+                    Meaning::Sale(Claim { event, rank, money, proof, refunded, awaits })
+                }
+                Err(no_money) => no_money.into(),
+            },
+            Err(no_money) => no_money.into(),
+        }
+    }
+
+    fn adjustment(&self, rule: &AdjustmentRule, event: &Event, document: Document<'_>) -> Meaning {
+        let parked = |code: &'static str, why: &'static str| Meaning::Parked(Reason::new(code, why));
+        if event.keys.is_empty() {
+            return parked("key_missing", "the event holds no id by which its sale could be found");
+        }
+        let id = rule.id.iter().find_map(|place| place.read(document)).map(|id| bounded_id(id.trim()));
+        if id.is_none() && rule.kind.needs_id() && !rule.is_cumulative {
+            return parked(
+                "adjustment_id_missing",
+                "the event holds no id of the refund or dispute by which it could be known again",
+            );
+        }
+        match rule.amount.as_ref().map_or(Ok(None), |amount| amount.read_back(document, rule.is_cumulative, &self.exponents)) {
+            Ok(None) if rule.amount.is_some() && rule.kind.takes_back() => {
+                parked("amount_missing", "the event does not say how much went back where the pack looks for it")
+            }
+            Ok(money) => Meaning::Adjustment(Adjustment { kind: rule.kind, id, money, is_cumulative: rule.is_cumulative }),
+            Err(no_money) => no_money.into(),
         }
     }
 
@@ -356,14 +419,24 @@ impl Mapping {
     }
 
     /// When it happened. A time that cannot be read, or lies far after the receipt, is nobody's: the receipt stands for it.
-    fn read_at(&self, document: Document<'_>, received_at: Timestamp) -> Timestamp {
-        let text = self.at.iter().find_map(|place| place.read(document));
+    fn read_at(&self, places: &[Place], document: Document<'_>, received_at: Timestamp) -> (Timestamp, Option<Arc<str>>) {
+        let found = places.iter().find_map(|place| Some((place, place.read(document)?)));
         let is_sensible = |at: &Timestamp| at.as_second() - received_at.as_second() < AHEAD_LIMIT_SECS;
-        text.and_then(|text| time::read(&text, self.at_form, self.zone)).filter(is_sensible).unwrap_or(received_at)
+        let read = found.and_then(|(place, text)| Some((time::read(&text, self.at_form, self.zone).filter(is_sensible)?, place)));
+        read.map_or((received_at, None), |(at, place)| (at, Some(Arc::clone(&place.text))))
     }
 
     fn blank(&self, view: RequestView<'_>, meaning: Meaning) -> Event {
         Event::unread(view.id, view.request, Arc::clone(&self.context.account), meaning)
+    }
+}
+
+impl From<NoMoney> for Meaning {
+    fn from(no_money: NoMoney) -> Self {
+        match no_money {
+            NoMoney::Zero(reason) => Self::Ignored(reason),
+            NoMoney::Senseless(reason) => Self::Parked(reason),
+        }
     }
 }
 

@@ -13,6 +13,6 @@ mod spec;
 mod time;
 
 pub use enrich::{EnrichSpec, Failure};
-pub use mapping::{Context, Mapping, RequestView, Trust};
+pub use mapping::{Context, Mapping, RequestView, Trust, Types};
 pub use read::{AmountKind, MetadataKeys};
-pub use spec::{EventSpec, KeysSpec, MoneySpec, Reads, Rule, Spec};
+pub use spec::{EventSpec, KeysSpec, MoneySpec, OtherSpec, Reads, RefundedSpec, Rule, Spec};

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::amount::Amount;
+use super::amount::{Amount, Reading};
 use super::place::{Document, Place};
-use super::read::{AmountKind, Customer, MetadataKeys, compile_all};
+use super::read::{Customer, MetadataKeys, compile_all};
 use super::spec::{Condition, KeysSpec, Reads, Rule};
-use crate::domain::{EventName, Key, Reason};
+use crate::domain::{AdjustmentKind, EventName, Key, Reason};
 
 /// Longer ids are nobody's.
 const KEY_LIMIT_BYTES: usize = 500;
@@ -21,12 +21,15 @@ pub(super) struct Compiled {
     keys: Vec<KeyPlaces>,
     pub(super) customer: Customer,
     pub(super) renewal: bool,
+    /// Where its time stands, if not where that of other events does.
+    pub(super) at: Option<Vec<Place>>,
 }
 
 /// What a rule says about money.
 #[derive(Debug, Clone)]
 pub(super) enum Verdict {
     Sale(Box<SaleRule>),
+    Adjustment(Box<AdjustmentRule>),
     Ignore(Reason),
     Park(Reason),
 }
@@ -40,10 +43,21 @@ pub(super) struct SaleRule {
     pub(super) awaits: Vec<Arc<str>>,
 }
 
+/// A rule that takes back.
+#[derive(Debug, Clone)]
+pub(super) struct AdjustmentRule {
+    pub(super) kind: AdjustmentKind,
+    pub(super) id: Vec<Place>,
+    /// `None` where all of the sale goes back.
+    pub(super) amount: Option<Reading>,
+    pub(super) is_cumulative: bool,
+}
+
 #[derive(Debug, Clone)]
 struct KeyPlaces {
     kind: Arc<str>,
     identifies: bool,
+    leads: bool,
     strength: u8,
     prefix: Arc<str>,
     places: Vec<Place>,
@@ -77,7 +91,6 @@ pub(super) struct Choice<'a> {
     pub(super) source: &'a str,
     pub(super) metadata_keys: &'a MetadataKeys,
     pub(super) reads_reference: bool,
-    pub(super) amount: AmountKind,
 }
 
 impl Compiled {
@@ -96,12 +109,31 @@ impl Compiled {
         let when = when.collect();
         let places = key_places(rule, keys, choice.source, fault);
         let customer = Customer::compile(&rule.reads, reads, choice.metadata_keys, choice.reads_reference, fault);
-        let verdict = verdict(rule, choice.amount, fault)?;
+        let verdict = verdict(rule, fault)?;
         if matches!(verdict, Verdict::Sale(_)) && !places.iter().any(|key| key.identifies) {
             fault("keys", "a sale needs at least one identifying key, or it could be counted twice".to_owned());
         }
+        if matches!(verdict, Verdict::Adjustment(_)) && places.is_empty() {
+            fault("keys", "an adjustment needs a key, or nobody could say which sale it takes back".to_owned());
+        }
         let types = rule.types.as_ref().map(|types| Types::new(types));
-        Some(Self { types, when, verdict, keys: places, customer, renewal: rule.renewal })
+        let at = rule.at.as_ref().map(|places| compile_all("at", places, fault));
+        Some(Self { at, types, when, verdict, keys: places, customer, renewal: rule.renewal })
+    }
+
+    /// The kinds of grouping keys by which it may find a sale.
+    pub(super) fn leading_kinds(&self) -> Vec<Arc<str>> {
+        match self.verdict {
+            Verdict::Adjustment(_) => self.keys.iter().filter(|key| !key.identifies).map(|key| Arc::clone(&key.kind)).collect(),
+            Verdict::Sale(_) | Verdict::Ignore(_) | Verdict::Park(_) => vec![],
+        }
+    }
+
+    /// Notes which grouping keys may lead an adjustment to its sale.
+    pub(super) fn lead_by(&mut self, kinds: &BTreeSet<Arc<str>>) {
+        for key in self.keys.iter_mut().filter(|key| !key.identifies) {
+            key.leads = kinds.contains(&key.kind);
+        }
     }
 
     pub(super) fn applies(&self, kind: &str, document: Document<'_>) -> bool {
@@ -118,6 +150,7 @@ impl Compiled {
                 kind: Arc::clone(&key.kind),
                 value: value.to_owned(),
                 identifies: key.identifies,
+                leads: key.leads,
                 strength: key.strength,
                 prefix: Arc::clone(&key.prefix),
             })
@@ -127,14 +160,16 @@ impl Compiled {
 
     pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
         let tests = self.when.iter().map(|test| &test.place);
-        let amount = match &self.verdict {
-            Verdict::Sale(sale) => Some(sale.amount.places()),
-            Verdict::Ignore(_) | Verdict::Park(_) => None,
+        let amount: Vec<&Place> = match &self.verdict {
+            Verdict::Sale(sale) => sale.amount.places().collect(),
+            Verdict::Adjustment(back) => back.id.iter().chain(back.amount.iter().flat_map(Reading::places)).collect(),
+            Verdict::Ignore(_) | Verdict::Park(_) => vec![],
         };
         tests
+            .chain(self.at.iter().flatten())
             .chain(self.keys.iter().flat_map(|key| &key.places))
             .chain(self.customer.places())
-            .chain(amount.into_iter().flatten())
+            .chain(amount)
     }
 
     pub(super) fn types(&self) -> impl Iterator<Item = &str> {
@@ -199,6 +234,7 @@ fn key_places(rule: &Rule, keys: &KeysSpec, source: &str, fault: &mut dyn FnMut(
             places.push(KeyPlaces {
                 kind: kind.as_str().into(),
                 identifies,
+                leads: false,
                 strength: u8::try_from(strength).unwrap_or(u8::MAX),
                 prefix: prefix(keys, source, kind),
                 places: compile_all(&format!("keys.{kind}"), texts, fault),
@@ -215,20 +251,28 @@ fn prefix(keys: &KeysSpec, source: &str, kind: &str) -> Arc<str> {
     source.into_iter().chain(kind).collect::<Vec<_>>().join("-").into()
 }
 
-fn verdict(rule: &Rule, amount: AmountKind, fault: &mut dyn FnMut(&str, String)) -> Option<Verdict> {
+fn verdict(rule: &Rule, fault: &mut dyn FnMut(&str, String)) -> Option<Verdict> {
     let reason = |code: &str, text: &str| Reason::new(code, text);
-    match (&rule.sale, &rule.ignore, &rule.park) {
-        (Some(name), None, None) => sale(rule, name, amount, fault).map(|sale| Verdict::Sale(Box::new(sale))),
-        (None, Some(outcome), None) => Some(Verdict::Ignore(reason(&outcome.code, &outcome.reason))),
-        (None, None, Some(outcome)) => Some(Verdict::Park(reason(&outcome.code, &outcome.reason))),
-        (Some(_) | None, Some(_) | None, Some(_) | None) => {
-            fault("", "give exactly one of sale, ignore and park".to_owned());
+    if rule.adjustment.is_none() && (rule.id.is_some() || rule.cumulative) {
+        fault("adjustment", "is missing: id and cumulative are for adjustments".to_owned());
+    }
+    let is_of_sale = [rule.presentment.is_some(), rule.settlement.is_some(), rule.refunded.is_some()];
+    if rule.sale.is_none() && (is_of_sale.contains(&true) || rule.tax.is_some() || rule.shipping.is_some()) {
+        fault("sale", "is missing: presentment, settlement, refunded, tax and shipping are for sales".to_owned());
+    }
+    match (&rule.sale, &rule.adjustment, &rule.ignore, &rule.park) {
+        (Some(name), None, None, None) => sale(rule, name, fault).map(|sale| Verdict::Sale(Box::new(sale))),
+        (None, Some(name), None, None) => adjustment(rule, name, fault).map(|back| Verdict::Adjustment(Box::new(back))),
+        (None, None, Some(outcome), None) => Some(Verdict::Ignore(reason(&outcome.code, &outcome.reason))),
+        (None, None, None, Some(outcome)) => Some(Verdict::Park(reason(&outcome.code, &outcome.reason))),
+        (Some(_) | None, Some(_) | None, Some(_) | None, Some(_) | None) => {
+            fault("", "give exactly one of sale, adjustment, ignore and park".to_owned());
             None
         }
     }
 }
 
-fn sale(rule: &Rule, name: &str, kind: AmountKind, fault: &mut dyn FnMut(&str, String)) -> Option<SaleRule> {
+fn sale(rule: &Rule, name: &str, fault: &mut dyn FnMut(&str, String)) -> Option<SaleRule> {
     let event = EventName::parse(name);
     if event.is_none() {
         let known = EventName::ALL.map(EventName::as_str).join(", ");
@@ -237,27 +281,32 @@ fn sale(rule: &Rule, name: &str, kind: AmountKind, fault: &mut dyn FnMut(&str, S
     if rule.rank.is_none() {
         fault("rank", "is missing: a sale says how strong its word is among the events of one sale".to_owned());
     }
-    if rule.currency.as_ref().is_none_or(Vec::is_empty) {
-        fault("currency", "is missing: a sale needs the places of its currency".to_owned());
-    }
-    let mut paths = Vec::new();
-    for amount in rule.amount.iter().flat_map(|amount| amount.iter()) {
-        paths.extend(compile_all("amount.paths", &amount.paths, fault).into_iter().map(|place| (place, amount.unit)));
-    }
-    if paths.is_empty() {
-        fault("amount", "is missing: a sale needs the places of its amount".to_owned());
-        return None;
-    }
-    let none = Vec::new();
-    let amount = Amount {
-        paths,
-        currency: compile_all("currency", rule.currency.as_ref().unwrap_or(&none), fault),
-        tax: compile_all("tax", rule.tax.as_ref().unwrap_or(&none), fault),
-        shipping: compile_all("shipping", rule.shipping.as_ref().unwrap_or(&none), fault),
-    };
-    if !amount.can_give(kind) {
-        fault("amount", "the source wants a net amount, but this event does not say its tax or shipping".to_owned());
-    }
+    let amount = Amount::compile(rule, fault)?;
     let awaits = rule.awaits.iter().map(|kind| kind.as_str().into()).collect();
     Some(SaleRule { event: event?, rank: rule.rank?, amount, awaits })
+}
+
+fn adjustment(rule: &Rule, name: &str, fault: &mut dyn FnMut(&str, String)) -> Option<AdjustmentRule> {
+    let kind = AdjustmentKind::parse(name);
+    if kind.is_none() {
+        let known = AdjustmentKind::ALL.map(AdjustmentKind::as_str).join(", ");
+        fault("adjustment", format!("{name} is not an adjustment; use one of {known}"));
+    }
+    let none = Vec::new();
+    let id = compile_all("id", rule.id.as_ref().unwrap_or(&none), fault);
+    let amount = Reading::of_adjustment(rule, fault);
+    let kind = kind?;
+    if rule.cumulative && (kind != AdjustmentKind::Refund || amount.is_none() || !id.is_empty()) {
+        fault(
+            "cumulative",
+            "is for a refund with an amount and without an id: all that was refunded of the sale so far".to_owned(),
+        );
+    }
+    if kind.needs_id() && id.is_empty() && !rule.cumulative {
+        fault("id", format!("is missing: without the id of its own a {name} that is told twice would count twice"));
+    }
+    if rule.rank.is_some() || !rule.awaits.is_empty() {
+        fault("adjustment", "rank and awaits are for sales".to_owned());
+    }
+    Some(AdjustmentRule { kind, id, amount, is_cumulative: rule.cumulative })
 }

@@ -144,20 +144,38 @@ pub struct Rule {
     pub when: Vec<Condition>,
     /// It is a sale of this canonical name.
     pub sale: Option<String>,
+    /// It takes a sale back, in part or whole: `refund`, `refund_failed`, `dispute_opened`, `dispute_won`, `dispute_lost`, `void` or
+    /// `payment_failed`.
+    pub adjustment: Option<String>,
     /// It is genuine but no sale.
     pub ignore: Option<Outcome>,
     /// It is genuine but cannot be mapped.
     pub park: Option<Outcome>,
     /// Among the events of one sale the highest rank gives name, amount and time. Sales need it.
     pub rank: Option<u8>,
-    /// How much; of several tables the first that holds a value counts. Sales need it.
+    /// How much; of several tables the first that holds a value counts. Sales need it; of an adjustment it is what went back, and all
+    /// of the sale where it is left out.
     pub amount: Option<OneOrMany<AmountSpec>>,
     /// The places of the currency's code. Sales need it.
     pub currency: Option<Vec<String>>,
+    /// The same payment in the currency that the customer saw, where the amount above is in the one that the merchant is paid in.
+    pub presentment: Option<OtherSpec>,
+    /// The same payment in the currency that the merchant is paid in, where the amount above is in the one that the customer saw.
+    pub settlement: Option<OtherSpec>,
+    /// All that was refunded of the sale so far, in the unit of its own table and the currency of the sale: for events that tell
+    /// of the payment and of its refunds at once.
+    pub refunded: Option<RefundedSpec>,
+    /// When it happened, where that differs: the places, in the form of `[event] at`.
+    pub at: Option<Vec<String>>,
     /// The tax inside the amount, in the same unit. Where the first place that holds a value holds several (`[*]`), their sum.
     pub tax: Option<Vec<String>>,
     /// The shipping inside the amount, in the same way.
     pub shipping: Option<Vec<String>>,
+    /// The places of the provider's own id of the refund or the dispute. Adjustments of these kinds need it.
+    pub id: Option<Vec<String>>,
+    /// True where a refund's amount is all that was refunded of the sale so far.
+    #[serde(default)]
+    pub cumulative: bool,
     /// The places of the ids, by kind.
     #[serde(default)]
     pub keys: BTreeMap<String, Vec<String>>,
@@ -191,6 +209,38 @@ pub struct AmountSpec {
     pub paths: Vec<String>,
     /// Its unit.
     pub unit: Unit,
+    /// True where the amount is the sum of all values at the place that counts.
+    #[serde(default)]
+    pub sum: bool,
+}
+
+/// All that was refunded of a sale so far.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefundedSpec {
+    /// The places, first that holds a value.
+    pub paths: Vec<String>,
+    /// Its unit.
+    pub unit: Unit,
+    /// True where it is the sum of all values at the place that counts.
+    #[serde(default)]
+    pub sum: bool,
+    /// When that was so, in the form of `[event] at`; left out: the time of the event, and then nothing refunded says nothing.
+    pub at: Option<Vec<String>>,
+}
+
+/// A payment in its other currency.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OtherSpec {
+    /// How much, as in a rule.
+    pub amount: OneOrMany<AmountSpec>,
+    /// The places of the currency's code.
+    pub currency: Vec<String>,
+    /// The tax inside the amount.
+    pub tax: Option<Vec<String>>,
+    /// The shipping inside the amount.
+    pub shipping: Option<Vec<String>>,
 }
 
 /// The unit of an amount.

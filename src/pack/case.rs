@@ -56,6 +56,8 @@ pub struct CaseError {
 pub enum Expected {
     /// Sales, as mapped, before attribution.
     Sales(Vec<Value>),
+    /// Adjustments, as mapped, with their keys.
+    Adjustments(Vec<Value>),
     /// Genuine but no sale: the reason or its code.
     Ignored(String),
     /// Genuine but not to be mapped: the reason or its code.
@@ -270,24 +272,17 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The ending of the format that this version does not judge yet: refunds.
-const LATER: &str = ".adjustment.json";
 /// The ending of the file that says what is fetched.
 pub const FETCHED: &str = ".enrich.json";
 
-/// All scenarios of a folder, by name; the second list says which files make no sense. Scenarios that this version does not
-/// judge yet are passed over.
+/// All scenarios of a folder, by name; the second list says which files make no sense.
 pub fn scenarios(folder: &Folder) -> (Vec<Scenario>, Vec<String>) {
-    let later: Vec<&str> = folder.cases().filter_map(|(file, _)| file.strip_suffix(LATER)).collect();
     let mut fetched: BTreeMap<&str, Fetched> = BTreeMap::new();
     let mut requests: BTreeMap<&str, BTreeMap<u32, (String, Case)>> = BTreeMap::new();
     let mut expected: BTreeMap<&str, Vec<Expected>> = BTreeMap::new();
     let mut faults = Vec::new();
     for (file, bytes) in folder.cases() {
         let label = folder.label(&format!("cases/{file}"));
-        if later.iter().any(|stem| file.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.'))) {
-            continue;
-        }
         if let Some(stem) = file.strip_suffix(FETCHED) {
             match Fetched::parse(bytes) {
                 Ok(answers) => drop(fetched.insert(stem, answers)),
@@ -348,6 +343,9 @@ fn expectation<'a>(file: &'a str, bytes: &[u8]) -> Result<(&'a str, Expected), S
     if let Some(stem) = stem(".sale.json") {
         return Ok((stem, Expected::Sales(list()?)));
     }
+    if let Some(stem) = stem(".adjustment.json") {
+        return Ok((stem, Expected::Adjustments(list()?)));
+    }
     if let Some(stem) = stem(".ignored.txt") {
         return Ok((stem, Expected::Ignored(line())));
     }
@@ -357,6 +355,6 @@ fn expectation<'a>(file: &'a str, bytes: &[u8]) -> Result<(&'a str, Expected), S
     if let Some(stem) = stem(".refused.txt") {
         return Ok((stem, Expected::Refused(line())));
     }
-    Err("is neither a request (.http) nor an expectation (.sale.json, .sales.json, .ignored.txt, .parked.txt, .refused.txt)"
+    Err("is neither a request (.http) nor an expectation (.sale.json, .sales.json, .adjustment.json, .ignored.txt, .parked.txt, .refused.txt)"
         .to_owned())
 }

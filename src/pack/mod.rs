@@ -235,6 +235,7 @@ fn plain_context(name: &str, can_fetch: bool) -> Context {
         metadata_keys: MetadataKeys::default(),
         customer_from_reference: false,
         amount: map::AmountKind::Gross,
+        money: None,
         currency: None,
         can_fetch,
     }

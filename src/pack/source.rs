@@ -8,7 +8,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{Access, Pack, Registry, is_pack_name, plain_context};
-use crate::domain::{Currency, Faults, Request, Secret};
+use crate::domain::{Currency, Faults, Request, Secret, Side};
 use crate::map::{AmountKind, Context, Mapping, MetadataKeys};
 use crate::verify::{self, Keys, Secrets};
 
@@ -48,6 +48,8 @@ pub struct SourceConfig {
     /// What part of a payment is the amount.
     #[serde(default)]
     pub amount: AmountKind,
+    /// In which of a payment's two currencies it counts, where the provider tells both. Left out: as the pack prefers.
+    pub money: Option<Side>,
     /// More, or other, names of metadata entries.
     #[serde(default)]
     pub metadata: MetadataConfig,
@@ -321,6 +323,7 @@ fn context(config: &SourceConfig, file: &str, key: &str, faults: &mut Faults) ->
         metadata_keys,
         customer_from_reference: config.customer_from_reference,
         amount: config.amount,
+        money: config.money,
         currency: config.currency.as_deref().map(Into::into),
         can_fetch: false,
     }

@@ -1,19 +1,23 @@
 //! What is kept, and the contract for keeping it. Only this folder knows SQL.
 
 mod error;
+mod report;
 mod sqlite;
 mod views;
 
 pub use error::Error;
+pub use report::{AdjustmentLine, AttributionLine, DoubleLine, ParkedLine, Period, Report, SalesLine, TestLine};
 pub use sqlite::{Access, Sqlite};
-pub use views::{AttemptView, DeliveryView, EventView, QueueView, RequestView, SaleView, UpstreamView};
+pub use views::{
+    AdjustmentView, AttemptView, BalanceView, DeliveryView, DoubleView, EventView, QueueView, RequestView, SaleView, UpstreamView,
+};
 
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use crate::attribute::{Ledger, Wanted};
+use crate::attribute::{EventOutcome, Ledger, Slice, Wanted};
 use crate::domain::{Answer, AttemptOutcome, DeliveryId, DeliveryState, Request, RequestId, Sale, SaleId, Timestamp};
 use crate::verify::Verified;
 
@@ -85,6 +89,41 @@ pub struct Fetching {
     pub since: Timestamp,
     /// What was answered so far, for this event.
     pub answers: Vec<Answer>,
+}
+
+/// Which settled requests are read anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Only those received from this instant on.
+    pub since: Option<Timestamp>,
+    /// Only those of this source.
+    pub source: Option<String>,
+}
+
+/// A settled request, with all that came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastRequest {
+    /// The request.
+    pub request: StoredRequest,
+    /// What was fetched for its events.
+    pub answers: Vec<Answer>,
+    /// What became of its events, by their places.
+    pub events: Vec<PastEvent>,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PastEvent {
+    /// Its place in the request, from 0.
+    pub position: u16,
+    /// What became of it.
+    pub outcome: EventOutcome,
+    /// The sale it belongs to.
+    pub sale: Option<SaleId>,
+    /// True where that sale had been sent before.
+    pub is_late: bool,
+    /// What it said, as a number; `None` where it was settled by a version that kept none.
+    pub digest: Option<i64>,
 }
 
 /// What came of one try to fetch something.
@@ -250,6 +289,36 @@ pub trait Store: Send + Sync {
         now: Timestamp,
         rules: Fold,
     ) -> Result<(), Error>;
+
+    /// Settled requests after `after`, with what became of them, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn past(&self, which: &Past, after: RequestId, limit: usize) -> Result<Vec<PastRequest>, Error>;
+
+    /// The requests that hold events of these sales, in order.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn past_of_sales(&self, sales: &[SaleId]) -> Result<Vec<PastRequest>, Error>;
+
+    /// The part of the ledger that is wanted, to be looked at only.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn slice(&self, wanted: &Wanted) -> Result<Slice, Error>;
+
+    /// Changes the part of the ledger that is wanted, as [`Store::settle`] does, for requests that were settled before.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; then nothing is changed, and the same call may be made again.
+    async fn remap(&self, wanted: Wanted, now: Timestamp, rules: Fold) -> Result<(), Error>;
+
+    /// The ledger over a period.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn report(&self, period: &Period) -> Result<Report, Error>;
 
     /// Leases due deliveries of an upstream to the caller until `leased_until`, at most `limit`, oldest first, and
     /// freezes their sales. A lease that has run out is due again.

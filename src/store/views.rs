@@ -30,8 +30,16 @@ pub struct SaleView {
     pub customer: Option<String>,
     /// Every id by which it may be found, as `kind:value`.
     pub keys: Vec<String>,
-    /// Where each field came from.
-    pub trail: Value,
+    /// Where each field came from, or why it is missing.
+    pub trail: Map<String, Value>,
+    /// How the amount was arrived at: `11900 total − 1900 tax = 10000 EUR`.
+    pub proof: String,
+    /// The same as data; with the payment in the other currency, where the provider told both.
+    pub amounts: Value,
+    /// What is left of the amount.
+    pub balance: BalanceView,
+    /// What was said of money that went back, oldest first.
+    pub adjustments: Vec<AdjustmentView>,
     /// When the bridge counted it (RFC 3339).
     pub counted_at: String,
     /// The sale it was merged into.
@@ -39,6 +47,54 @@ pub struct SaleView {
     pub merged_into: Option<SaleId>,
     /// Sales, sent as well, that turned out to be the same purchase.
     pub possible_double_counts: Vec<SaleId>,
+    /// The same with both timelines; only where one sale is shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub double_counts: Vec<DoubleView>,
+    /// The events that spoke of it, oldest first.
+    pub events: Vec<EventView>,
+    /// Its deliveries.
+    pub deliveries: Vec<DeliveryView>,
+}
+
+/// What is left of a sale, in major units with exact digits.
+#[derive(Debug, Clone, Serialize)]
+pub struct BalanceView {
+    /// The amount that was counted.
+    pub amount: Value,
+    /// Given back, of all that was paid.
+    pub refunded: Value,
+    /// Held by a bank or lost to one, of all that was paid.
+    pub disputed: Value,
+    /// Voided or failed after all, of all that was paid.
+    pub cancelled: Value,
+    /// What all of that takes from the amount.
+    pub taken_back: Value,
+    /// What is left of it.
+    pub left: Value,
+}
+
+/// What was said of money that went back.
+#[derive(Debug, Clone, Serialize)]
+pub struct AdjustmentView {
+    /// The request that held the event.
+    pub request: RequestId,
+    /// The event's place in it, from 0.
+    pub position: u16,
+    /// What was said, in the canonical form.
+    #[serde(flatten)]
+    pub adjustment: Map<String, Value>,
+}
+
+/// Another sale that was sent as well and turned out to be the same purchase.
+#[derive(Debug, Clone, Serialize)]
+pub struct DoubleView {
+    /// The other sale.
+    pub sale: SaleId,
+    /// Its invoice id.
+    #[serde(rename = "invoiceId", skip_serializing_if = "Option::is_none")]
+    pub invoice_id: Option<String>,
+    /// The request that ties the two.
+    pub tied_by: RequestId,
     /// The events that spoke of it, oldest first.
     pub events: Vec<EventView>,
     /// Its deliveries.
@@ -53,7 +109,7 @@ pub struct EventView {
     /// The provider's type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `sale`, `corroborates`, `ignored`, `parked` or `duplicate`.
+    /// `sale`, `corroborates`, `adjustment`, `ignored`, `parked`, `duplicate` or `fetching`.
     pub outcome: String,
     /// The stable code, where there is something to say.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Module, and the modules of ours that it may import. Topmost first.
-const TABLE: [(&str, &[&str]); 18] = [
+const TABLE: [(&str, &[&str]); 19] = [
     ("main", &["cli"]),
-    ("cli", &["app", "domain", "explain", "forward", "outbound", "pack", "store", "verify"]),
+    ("cli", &["app", "domain", "explain", "forward", "outbound", "pack", "remap", "store", "verify"]),
     ("app", &["admin", "attribute", "document", "domain", "enrich", "forward", "pack", "pipeline", "receive", "store"]),
     ("receive", &["domain", "outbound", "pack", "pipeline", "store", "verify"]),
     ("admin", &["domain", "store"]),
     ("explain", &["attribute", "domain", "enrich", "map", "pack", "pipeline", "store", "verify"]),
     ("pipeline", &["attribute", "domain", "map", "pack", "store"]),
+    ("remap", &["attribute", "domain", "map", "pack", "store"]),
     ("enrich", &["domain", "map", "outbound", "pack", "store"]),
     ("pack", &["document", "domain", "envelope", "map", "verify"]),
     ("forward", &["attribute", "document", "domain", "outbound", "store"]),

@@ -119,7 +119,7 @@ fn what_would_be_dangerous_is_refused() {
     assert!(faults("").contains("sources: there is none"));
     let net =
         faults(&format!("{base}[[sources]]\nname = \"r\"\npack = \"razorpay\"\nsecrets = [\"x\"]\namount = \"net_of_tax\"\n"));
-    assert!(net.contains("does not say its tax"), "{net}");
+    assert!(net.contains("no event of this provider says its tax"), "{net}");
 }
 
 #[test]

@@ -10,7 +10,9 @@
 
 mod harness;
 
+mod adjustments;
 mod architecture;
+mod attribution;
 mod command_line;
 mod configuration;
 mod crash;
@@ -20,7 +22,10 @@ mod enriching;
 mod forwarding;
 mod histories;
 mod hostile;
+mod model;
+mod money;
 mod packs;
+mod remapping;
 mod sales;
 mod secrecy;
 mod signatures;

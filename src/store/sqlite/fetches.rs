@@ -48,7 +48,7 @@ pub(super) fn record(connection: &Connection, fetched: &[Fetched], now: Timestam
                 };
                 let sql =
                     "INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (request, position, step) DO UPDATE
-             SET path = ?4, failed = ?5, text = ?6, fetched_at = ?7 WHERE path <> ?4";
+             SET path = ?4, failed = ?5, text = ?6, fetched_at = ?7 WHERE path <> ?4 OR failed";
                 let mut insert = connection.prepare_cached(sql)?;
                 insert.execute(params![request, position, answer.step, answer.path, failed, text, now.as_millisecond()])?;
                 let sql = "UPDATE fetches SET due_at = ?3, attempts = 0 WHERE request = ?1 AND position = ?2";
@@ -101,7 +101,7 @@ fn fetching(connection: &Connection, row: &Row<'_>) -> Result<Fetching, Error> {
     })
 }
 
-fn answers(connection: &Connection, request: RequestId, position: u16) -> Result<Vec<Answer>, Error> {
+pub(super) fn answers(connection: &Connection, request: RequestId, position: u16) -> Result<Vec<Answer>, Error> {
     let sql = "SELECT step, path, failed, text FROM answers WHERE request = ?1 AND position = ?2 ORDER BY step";
     let mut select = connection.prepare_cached(sql)?;
     let answers = select.query_map(params![request, position], |row| {

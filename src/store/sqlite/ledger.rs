@@ -1,58 +1,49 @@
 //! The ledger's slice of a batch: loaded by key, written back in one go.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::fetches;
-use super::row::{SALE_BY_ID, damaged, origin, origin_from, sale, scope, write_sale};
-use crate::attribute::{Changes, DoubleCount, EventRecord, Ledger, Place, SaleKey, Wanted};
-use crate::domain::{Buyer, Found, Identity, RequestId, Sale, SaleId, Scope, Timestamp, from_millis};
+use super::row::{SALE_BY_ID, STATEMENT_COLUMNS, damaged, origin, origin_from, sale, scope, statement, write_sale};
+use crate::attribute::{
+    Changes, DoubleCount, EventRecord, Hint, Merge, NewStatement, Place, SaleKey, Slice, Wanted, person_scope,
+};
+use crate::domain::{Found, Identity, RequestId, Sale, SaleId, Scope, Statement, Timestamp, from_millis};
 use crate::store::Error;
 
-pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Ledger, Error> {
-    let mut sales = BTreeMap::new();
-    let mut by_key = connection.prepare_cached("SELECT sale FROM sale_keys WHERE scope = ?1 AND kind = ?2 AND value = ?3")?;
-    for (place, kind, value) in &wanted.keys {
-        let id: Option<SaleId> = by_key.query_row(params![scope(place), kind, value], |row| row.get(0)).optional()?;
-        if let Some(id) = id {
-            load_sale(connection, id, &mut sales)?;
-        }
+/// Loads the part of the ledger that is wanted.
+pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Slice, Error> {
+    let mut loading = Loading { connection, sales: BTreeMap::new(), slice: Slice::default() };
+    loading.hints(&wanted.hints)?;
+    for place in &wanted.keys {
+        loading.sale_of_key(place)?;
     }
-    let mut hints = HashMap::new();
-    let mut by_hint = connection.prepare_cached("SELECT buyer FROM hints WHERE scope = ?1 AND kind = ?2 AND value = ?3")?;
-    for place in &wanted.hints {
-        let buyer: Option<String> = by_hint.query_row(params![scope(&place.0), place.1, place.2], |row| row.get(0)).optional()?;
-        if let Some(buyer) = buyer {
-            hints.insert(place.clone(), serde_json::from_str(&buyer)?);
-        }
+    for place in &wanted.groups {
+        loading.sales_of_group(place)?;
     }
-    // An event that names no customer may learn from a hint who it was.
-    let hinted = hints.iter().filter_map(|(place, buyer): (&Place, &Buyer)| Some((place.0.clone(), buyer.customer.clone()?)));
-    let customers: HashSet<(Scope, String)> = wanted.customers.iter().cloned().chain(hinted).collect();
-    let mut identities = HashMap::new();
-    for (place, customer) in &customers {
-        // Every sale of a customer has taught who the customer is, so without an identity there is no sale either.
-        if let Some(identity) = identity(connection, place, customer)? {
-            identities.insert((place.clone(), customer.clone()), identity);
-            load_open(connection, place, customer, &mut sales)?;
-        }
+    for id in &wanted.sales {
+        loading.sale(*id)?;
     }
-    load_missing_identities(connection, &sales, &mut identities)?;
-    let mut applied = HashSet::new();
-    let mut by_event = connection.prepare_cached("SELECT 1 FROM events WHERE source = ?1 AND unique_id = ?2")?;
+    for (place, customer) in &wanted.customers {
+        loading.customer(place, customer, true)?;
+    }
+    let mut by_event = connection.prepare_cached("SELECT request, position FROM events WHERE source = ?1 AND unique_id = ?2")?;
     for (source, id) in &wanted.event_ids {
-        if by_event.exists(params![source, id])? {
-            applied.insert((Arc::clone(source), id.clone()));
+        let by = by_event.query_row(params![source, id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        if let Some(by) = by {
+            loading.slice.applied.insert((Arc::clone(source), id.clone()), by);
         }
     }
-    let next_sale = connection.prepare_cached("SELECT COALESCE(MAX(id), 0) + 1 FROM sales")?.query_row([], |row| row.get(0))?;
-    Ok(Ledger::new(next_sale, sales.into_values().collect(), identities, applied, hints))
+    let mut next = connection.prepare_cached("SELECT COALESCE(MAX(id), 0) + 1 FROM sales")?;
+    loading.slice.next_sale = next.query_row([], |row| row.get(0))?;
+    loading.finish()
 }
 
-pub(super) fn expired(connection: &Connection, now: Timestamp, limit: usize) -> Result<(Ledger, usize), Error> {
+/// Loads sales whose waiting is over.
+pub(super) fn expired(connection: &Connection, now: Timestamp, limit: usize) -> Result<(Slice, usize), Error> {
     let mut select = connection
         .prepare_cached("SELECT * FROM sales WHERE state = 'waiting' AND waits_until <= ?1 ORDER BY waits_until LIMIT ?2")?;
     let mut rows = select.query(params![now.as_millisecond(), limit])?;
@@ -62,9 +53,8 @@ pub(super) fn expired(connection: &Connection, now: Timestamp, limit: usize) -> 
         sales.insert(sale.id, sale);
     }
     let count = sales.len();
-    let mut identities = HashMap::new();
-    load_missing_identities(connection, &sales, &mut identities)?;
-    Ok((Ledger::new(SaleId::MAX, sales.into_values().collect(), identities, HashSet::new(), HashMap::new()), count))
+    let slice = Slice { next_sale: SaleId::MAX, ..Slice::default() };
+    Ok((Loading { connection, sales, slice }.finish()?, count))
 }
 
 pub(super) fn next_expiry(connection: &Connection) -> Result<Option<Timestamp>, Error> {
@@ -86,17 +76,29 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) 
     }
     changes.events.iter().try_for_each(|event| put_event(connection, event))?;
     let millis = now.as_millisecond();
-    for ((place, kind, value), buyer) in &changes.hints {
-        let sql = "INSERT INTO hints VALUES (?1, ?2, ?3, ?4) ON CONFLICT (scope, kind, value) DO UPDATE SET buyer = ?4";
-        connection.prepare_cached(sql)?.execute(params![scope(place), kind, value, serde_json::to_string(buyer)?])?;
-    }
     for (place, kind, value) in &changes.spent_hints {
         let sql = "DELETE FROM hints WHERE scope = ?1 AND kind = ?2 AND value = ?3";
         connection.prepare_cached(sql)?.execute(params![scope(place), kind, value])?;
     }
+    for ((place, kind, value), hint) in &changes.hints {
+        let sql = "INSERT INTO hints VALUES (?1, ?2, ?3, ?4) ON CONFLICT (scope, kind, value) DO UPDATE SET hint = ?4";
+        connection.prepare_cached(sql)?.execute(params![scope(place), kind, value, serde_json::to_string(hint)?])?;
+    }
+    changes.statements.iter().try_for_each(|new| put_statement(connection, new))?;
+    for (request, position) in &changes.removed_statements {
+        let sql = "DELETE FROM adjustments WHERE request = ?1 AND position = ?2";
+        connection.prepare_cached(sql)?.execute(params![request, position])?;
+    }
+    for (request, position, sale) in &changes.found_sales {
+        let sql = "UPDATE adjustments SET sale = ?3 WHERE request = ?1 AND position = ?2";
+        connection.prepare_cached(sql)?.execute(params![request, position, sale])?;
+        let sql = "UPDATE events SET sale = ?3, code = NULL, reason = NULL WHERE request = ?1 AND position = ?2";
+        connection.prepare_cached(sql)?.execute(params![request, position, sale])?;
+    }
     changes.fetches.iter().try_for_each(|fetch| fetches::begin(connection, fetch, millis))?;
     for delivery in &changes.deliveries {
-        let sql = "INSERT INTO deliveries (sale, upstream, state, due_at, attempts, updated_at) VALUES (?1, ?2, ?3, ?4, 0, ?4)";
+        let sql = "INSERT INTO deliveries (sale, upstream, state, due_at, attempts, updated_at) VALUES (?1, ?2, ?3, ?4, 0, ?4)
+             ON CONFLICT (sale, upstream) DO UPDATE SET state = ?3, due_at = ?4, updated_at = ?4 WHERE state = 'withdrawn'";
         connection.prepare_cached(sql)?.execute(params![delivery.sale, delivery.upstream, delivery.state.as_str(), millis])?;
     }
     for id in &changes.released {
@@ -104,8 +106,20 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) 
             "UPDATE deliveries SET state = 'due', due_at = ?2, updated_at = ?2 WHERE sale = ?1 AND state IN ('held', 'skipped')";
         connection.prepare_cached(sql)?.execute(params![id, millis])?;
     }
-    for id in &changes.merged {
+    for Merge { goes, stays } in &changes.merged {
         let sql = "UPDATE deliveries SET state = 'merged', updated_at = ?2 WHERE sale = ?1";
+        connection.prepare_cached(sql)?.execute(params![goes, millis])?;
+        for sql in [
+            "UPDATE events SET sale = ?2 WHERE sale = ?1",
+            "UPDATE adjustments SET sale = ?2 WHERE sale = ?1",
+            "UPDATE OR IGNORE sale_groups SET sale = ?2 WHERE (scope, kind, value) IN (SELECT g.scope, g.kind, g.value FROM sale_groups g WHERE g.sale = ?1) AND sale = ?1",
+        ] {
+            connection.prepare_cached(sql)?.execute(params![goes, stays])?;
+        }
+    }
+    for id in &changes.withdrawn {
+        let sql =
+            "UPDATE deliveries SET state = 'withdrawn', updated_at = ?2 WHERE sale = ?1 AND state IN ('due', 'held', 'skipped')";
         connection.prepare_cached(sql)?.execute(params![id, millis])?;
     }
     for pair in &changes.double_counts {
@@ -124,70 +138,170 @@ pub(super) fn mark(connection: &Connection, through: RequestId) -> Result<(), Er
     if changed == 1 { Ok(()) } else { Err(damaged("the mark of the last settled request")) }
 }
 
-fn load_sale(connection: &Connection, id: SaleId, sales: &mut BTreeMap<SaleId, Sale>) -> Result<(), Error> {
-    if let Entry::Vacant(place) = sales.entry(id) {
-        let mut select = connection.prepare_cached(SALE_BY_ID)?;
-        place.insert(select.query_row([id], |row| Ok(sale(row)))??);
-    }
-    Ok(())
+/// A slice that is being loaded.
+struct Loading<'a> {
+    connection: &'a Connection,
+    sales: BTreeMap<SaleId, Sale>,
+    slice: Slice,
 }
 
-/// The sales of a provider's customer that something learned about it may still complete.
-fn load_open(connection: &Connection, place: &Scope, customer: &str, sales: &mut BTreeMap<SaleId, Sale>) -> Result<(), Error> {
-    let mut select = connection.prepare_cached(
-        "SELECT id FROM sales WHERE scope = ?1 AND customer = ?2 AND sent_as IS NULL AND state <> 'merged'
-         AND (click_id IS NULL OR customer_external_id IS NULL) ORDER BY id DESC LIMIT 100",
-    )?;
-    let ids: Vec<SaleId> = select.query_map(params![scope(place), customer], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    ids.into_iter().try_for_each(|id| load_sale(connection, id, sales))
-}
-
-fn load_missing_identities(
-    connection: &Connection,
-    sales: &BTreeMap<SaleId, Sale>,
-    identities: &mut HashMap<(Scope, String), Identity>,
-) -> Result<(), Error> {
-    for sale in sales.values() {
-        let Some(customer) = &sale.buyer.customer else { continue };
-        let key = (sale.scope.clone(), customer.clone());
-        if !identities.contains_key(&key)
-            && let Some(identity) = identity(connection, &sale.scope, customer)?
-        {
-            identities.insert(key, identity);
+impl Loading<'_> {
+    fn sale(&mut self, id: SaleId) -> Result<(), Error> {
+        if let Entry::Vacant(place) = self.sales.entry(id) {
+            let mut select = self.connection.prepare_cached(SALE_BY_ID)?;
+            place.insert(select.query_row([id], |row| Ok(sale(row)))??);
         }
+        Ok(())
     }
-    Ok(())
+
+    fn sale_of_key(&mut self, (place, kind, value): &Place) -> Result<(), Error> {
+        let sql = "SELECT sale FROM sale_keys WHERE scope = ?1 AND kind = ?2 AND value = ?3";
+        let mut by_key = self.connection.prepare_cached(sql)?;
+        let id: Option<SaleId> = by_key.query_row(params![scope(place), kind, value], |row| row.get(0)).optional()?;
+        id.map_or(Ok(()), |id| self.sale(id))
+    }
+
+    fn sales_of_group(&mut self, group: &Place) -> Result<(), Error> {
+        let (place, kind, value) = group;
+        let sql = "SELECT sale FROM sale_groups WHERE scope = ?1 AND kind = ?2 AND value = ?3 LIMIT 3";
+        let mut by_group = self.connection.prepare_cached(sql)?;
+        let found = by_group.query_map(params![scope(place), kind, value], |row| row.get(0))?;
+        let ids: Vec<SaleId> = found.collect::<Result<_, _>>()?;
+        ids.iter().try_for_each(|id| self.sale(*id))?;
+        self.slice.groups.insert(group.clone(), ids);
+        Ok(())
+    }
+
+    /// Hints, and all that they lead to: further ids of the same purchase, and what was said of money that went back.
+    fn hints(&mut self, wanted: &HashSet<Place>) -> Result<(), Error> {
+        let sql = "SELECT hint FROM hints WHERE scope = ?1 AND kind = ?2 AND value = ?3";
+        let mut by_place = self.connection.prepare_cached(sql)?;
+        let mut open: Vec<Place> = wanted.iter().cloned().collect();
+        while let Some(place) = open.pop() {
+            if self.slice.hints.contains_key(&place) {
+                continue;
+            }
+            let hint: Option<String> =
+                by_place.query_row(params![scope(&place.0), place.1, place.2], |row| row.get(0)).optional()?;
+            let Some(hint) = hint else { continue };
+            let hint: Hint = serde_json::from_str(&hint)?;
+            // An event that names no customer may learn from a hint who it was.
+            if let Some(customer) = &hint.buyer.customer {
+                self.customer(&place.0, customer, true)?;
+            }
+            if let Some(found) = &hint.buyer.customer_external_id {
+                self.customer(&person_scope(place.0.mode), &found.value, true)?;
+            }
+            for key in hint.keys.iter().filter(|key| key.identifies) {
+                let tied = (place.0.clone(), Arc::clone(&key.kind), key.value.clone());
+                self.sale_of_key(&tied)?;
+                open.push(tied);
+            }
+            for (request, position) in &hint.statements {
+                let sql =
+                    format!("SELECT {STATEMENT_COLUMNS} FROM adjustments WHERE request = ?1 AND position = ?2 AND sale IS NULL");
+                let mut select = self.connection.prepare_cached(&sql)?;
+                let found = select.query_row(params![request, position], |row| Ok(statement(row))).optional()?.transpose()?;
+                if let Some(found) = found {
+                    self.slice.pending.insert((*request, *position), found);
+                }
+            }
+            self.slice.hints.insert(place, hint);
+        }
+        Ok(())
+    }
+
+    /// What is remembered of a customer, and the sales that something learned about them may still complete.
+    fn customer(&mut self, place: &Scope, customer: &str, with_sales: bool) -> Result<(), Error> {
+        let key = (place.clone(), customer.to_owned());
+        let is_person = place.account.is_empty();
+        if !self.slice.identities.contains_key(&key) {
+            let Some(identity) = identity(self.connection, place, customer)? else {
+                // Every sale of a customer has taught who the customer is, so without an identity there is no sale either.
+                // Of the team's own customers only those are remembered who have a click.
+                return if is_person && with_sales { self.open_sales(place, customer) } else { Ok(()) };
+            };
+            self.slice.identities.insert(key, identity);
+        }
+        if with_sales { self.open_sales(place, customer) } else { Ok(()) }
+    }
+
+    fn open_sales(&mut self, place: &Scope, customer: &str) -> Result<(), Error> {
+        let sql = if place.account.is_empty() {
+            "SELECT id FROM sales WHERE customer_external_id = ?2 AND sent_as IS NULL AND state <> 'merged' AND click_id IS NULL
+             AND customer_external_id IS NOT NULL AND scope LIKE ?1 || '%' ORDER BY id DESC LIMIT 100"
+        } else {
+            "SELECT id FROM sales WHERE scope = ?1 AND customer = ?2 AND sent_as IS NULL AND state <> 'merged'
+             AND (click_id IS NULL OR customer_external_id IS NULL) ORDER BY id DESC LIMIT 100"
+        };
+        let mut select = self.connection.prepare_cached(sql)?;
+        let found = select.query_map(params![scope(place), customer], |row| row.get(0))?;
+        let ids: Vec<SaleId> = found.collect::<Result<_, _>>()?;
+        ids.into_iter().try_for_each(|id| self.sale(id))
+    }
+
+    /// Adds what is remembered of the customers of all loaded sales, and what was said of money that went back.
+    fn finish(mut self) -> Result<Slice, Error> {
+        let mut customers: Vec<(Scope, String)> = Vec::new();
+        for sale in self.sales.values().filter(|sale| !sale.is_sent()) {
+            customers.extend(sale.buyer.customer.iter().map(|customer| (sale.scope.clone(), customer.clone())));
+            let person = sale.buyer.customer_external_id.iter();
+            customers.extend(person.map(|found| (person_scope(sale.scope.mode), found.value.clone())));
+        }
+        for (place, customer) in customers {
+            self.customer(&place, &customer, false)?;
+        }
+        let known: Vec<(Scope, String)> = self.slice.identities.iter().filter_map(person_of).collect();
+        for (place, customer) in known {
+            self.customer(&place, &customer, false)?;
+        }
+        let sql = format!("SELECT {STATEMENT_COLUMNS} FROM adjustments WHERE sale = ?1");
+        let mut select = self.connection.prepare_cached(&sql)?;
+        for sale in self.sales.values().filter(|sale| sale.adjustments > 0) {
+            let statements = select.query_map([sale.id], |row| Ok(statement(row)))?;
+            let statements = statements.map(|found| found?).collect::<Result<_, Error>>()?;
+            self.slice.statements.insert(sale.id, statements);
+        }
+        self.slice.sales = self.sales.into_values().collect();
+        Ok(self.slice)
+    }
+}
+
+/// The team's own customer who a provider's customer is.
+fn person_of((key, identity): (&(Scope, String), &Identity)) -> Option<(Scope, String)> {
+    let (found, _) = identity.customer_external_id.as_ref()?;
+    (!key.0.account.is_empty()).then(|| (person_scope(key.0.mode), found.value.clone()))
 }
 
 fn identity(connection: &Connection, place: &Scope, customer: &str) -> Result<Option<Identity>, Error> {
     let mut select = connection.prepare_cached(
-        "SELECT customer_external_id, customer_origin, click_id, click_origin, click_at, first_seen, last_seen
+        "SELECT customer_external_id, customer_origin, customer_at, clicks, first_seen, last_seen
          FROM identities WHERE scope = ?1 AND customer = ?2",
     )?;
     select.query_row(params![scope(place), customer], |row| Ok(read_identity(row))).optional()?.transpose()
 }
 
 fn read_identity(row: &Row<'_>) -> Result<Identity, Error> {
-    let found = |column: usize| -> Result<Option<Found>, Error> {
-        let value: Option<String> = row.get(column)?;
-        let Some(value) = value else { return Ok(None) };
-        let origin: Option<String> = row.get(column + 1)?;
-        let origin = serde_json::from_str(&origin.ok_or_else(|| damaged("an identity without its origin"))?)?;
-        Ok(Some(Found { value, origin: origin_from(&origin)? }))
+    let (value, origin, at): (Option<String>, Option<String>, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let customer_external_id = match (value, origin, at) {
+        (Some(value), Some(origin), Some(at)) => {
+            Some((Found { value, origin: origin_from(&serde_json::from_str(&origin)?)? }, from_millis(at)))
+        }
+        (None, _, _) => None,
+        (Some(_), None, _) | (Some(_), Some(_), None) => return Err(damaged("an identity without its origin")),
     };
-    let click_at: Option<i64> = row.get(4)?;
     Ok(Identity {
-        customer_external_id: found(0)?,
-        click_id: found(2)?.zip(click_at.map(from_millis)),
-        first_seen: from_millis(row.get(5)?),
-        last_seen: from_millis(row.get(6)?),
+        customer_external_id,
+        clicks: serde_json::from_str(&row.get::<_, String>(3)?)?,
+        first_seen: from_millis(row.get(4)?),
+        last_seen: from_millis(row.get(5)?),
     })
 }
 
 fn insert_sale(connection: &Connection, sale: &Sale) -> Result<(), Error> {
     let sql =
         "INSERT INTO sales VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
-         ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)";
+         ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)";
     write_sale(&mut connection.prepare_cached(sql)?, sale)
 }
 
@@ -195,42 +309,62 @@ fn update_sale(connection: &Connection, sale: &Sale) -> Result<(), Error> {
     let sql = "UPDATE sales SET source = ?2, scope = ?3, event = ?4, rank = ?5, amount_minor = ?6, currency = ?7, at = ?8,
          customer = ?9, customer_external_id = ?10, click_id = ?11, email = ?12, name = ?13, trail = ?14, keys = ?15,
          renewal = ?16, awaits = ?17, seen = ?18, state = ?19, waits_until = ?20, merged_into = ?21, parked_code = ?22,
-         parked_reason = ?23, click_code = ?24, click_reason = ?25, request = ?26, counted_at = ?27, sent_as = ?28
-         WHERE id = ?1";
+         parked_reason = ?23, click_code = ?24, click_reason = ?25, request = ?26, counted_at = ?27, sent_as = ?28,
+         proof = ?29, teller = ?30, paid_at = ?31, taken_back = ?32, adjustments = ?33 WHERE id = ?1";
     write_sale(&mut connection.prepare_cached(sql)?, sale)
 }
 
 /// An identifying key that belongs to another sale already would be a second count: the constraint refuses the whole batch.
 fn put_key(connection: &Connection, key: &SaleKey) -> Result<(), Error> {
-    let sql = "INSERT INTO sale_keys (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)";
-    connection.prepare_cached(sql)?.execute(params![scope(&key.scope), key.key.kind, key.key.value, key.sale])?;
+    let table = if key.key.identifies { "INSERT INTO sale_keys" } else { "INSERT OR IGNORE INTO sale_groups" };
+    let sql = format!("{table} (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)");
+    connection.prepare_cached(&sql)?.execute(params![scope(&key.scope), key.key.kind, key.key.value, key.sale])?;
     Ok(())
 }
 
 fn put_identity(connection: &Connection, place: &Scope, customer: &str, identity: &Identity) -> Result<(), Error> {
-    let sql = "INSERT INTO identities VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (scope, customer) DO UPDATE SET
-         customer_external_id = ?3, customer_origin = ?4, click_id = ?5, click_origin = ?6, click_at = ?7, first_seen = ?8,
-         last_seen = ?9";
+    let sql = "INSERT INTO identities (scope, customer, customer_external_id, customer_origin, customer_at, clicks, first_seen,
+         last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (scope, customer) DO UPDATE SET
+         customer_external_id = ?3, customer_origin = ?4, customer_at = ?5, clicks = ?6, first_seen = ?7, last_seen = ?8";
     let external = identity.customer_external_id.as_ref();
-    let click = identity.click_id.as_ref();
     connection.prepare_cached(sql)?.execute(params![
         scope(place),
         customer,
-        external.map(|found| &found.value),
-        external.map(|found| origin(&found.origin)),
-        click.map(|(found, _)| &found.value),
-        click.map(|(found, _)| origin(&found.origin)),
-        click.map(|(_, at)| at.as_millisecond()),
+        external.map(|(found, _)| &found.value),
+        external.map(|(found, _)| origin(&found.origin)),
+        external.map(|(_, at)| at.as_millisecond()),
+        serde_json::to_string(&identity.clicks)?,
         identity.first_seen.as_millisecond(),
         identity.last_seen.as_millisecond(),
     ])?;
     Ok(())
 }
 
+fn put_statement(connection: &Connection, new: &NewStatement) -> Result<(), Error> {
+    let sql = "INSERT INTO adjustments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (request, position)
+         DO UPDATE SET scope = ?4, sale = ?5, kind = ?6, provider_id = ?7, amount_minor = ?8, currency = ?9, cumulative = ?10,
+         at = ?11";
+    let Statement { request, position, at, adjustment } = &new.statement;
+    connection.prepare_cached(sql)?.execute(params![
+        request,
+        position,
+        new.source,
+        scope(&new.scope),
+        new.sale,
+        adjustment.kind.as_str(),
+        adjustment.id,
+        adjustment.money.map(|money| money.minor),
+        adjustment.money.map(|money| money.currency.code()),
+        adjustment.is_cumulative,
+        at.as_millisecond(),
+    ])?;
+    Ok(())
+}
+
 fn put_event(connection: &Connection, event: &EventRecord) -> Result<(), Error> {
-    let sql = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (request, position) DO UPDATE
-         SET unique_id = ?4, kind = ?5, mode = ?6, at = ?7, outcome = ?8, code = ?9, reason = ?10, sale = ?11
-         WHERE outcome = 'fetching'";
+    let sql = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (request, position)
+         DO UPDATE SET unique_id = ?4, kind = ?5, mode = ?6, at = ?7, outcome = ?8, code = ?9, reason = ?10, sale = ?11,
+         late = ?12, digest = ?13 WHERE outcome = 'fetching' OR ?14";
     connection.prepare_cached(sql)?.execute(params![
         event.request,
         event.position,
@@ -243,6 +377,9 @@ fn put_event(connection: &Connection, event: &EventRecord) -> Result<(), Error> 
         event.reason.as_ref().map(|reason| &*reason.code),
         event.reason.as_ref().map(|reason| &*reason.text),
         event.sale,
+        event.is_late,
+        event.digest,
+        event.replaces,
     ])?;
     Ok(())
 }

@@ -5,7 +5,11 @@ use rusqlite::Connection;
 use crate::store::Error;
 
 /// All migrations, oldest first. A released one is never edited.
-const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_fetches.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_fetches.sql"),
+    include_str!("migrations/0003_ledger.sql"),
+];
 
 /// Brings the file to the newest layout, each step in a transaction of its own.
 pub(super) fn run(connection: &mut Connection) -> Result<(), Error> {

@@ -9,7 +9,10 @@ mod fetches;
 mod inbox;
 mod ledger;
 mod migrations;
+mod past;
+mod report;
 mod row;
+mod story;
 mod views;
 mod writer;
 
@@ -23,10 +26,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use self::writer::Writer;
 use super::{
-    Appended, Attempt, Claimed, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, QueueView, RequestView, Retry,
-    SaleView, Store, StoredRequest, UpstreamView,
+    Appended, Attempt, Claimed, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, Past, PastRequest, Period, QueueView,
+    Report, RequestView, Retry, SaleView, Store, StoredRequest, UpstreamView,
 };
-use crate::attribute::Wanted;
+use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Timestamp};
 use crate::verify::Verified;
 
@@ -111,7 +114,7 @@ impl Store for Sqlite {
 
     async fn settle(&self, wanted: Wanted, through: RequestId, now: Timestamp, mut rules: Fold) -> Result<(), Error> {
         let settle = move |connection: &Connection| {
-            let mut slice = ledger::load(connection, &wanted)?;
+            let mut slice = Ledger::new(ledger::load(connection, &wanted)?);
             rules(&mut slice);
             ledger::write(connection, &slice.into_changes(), now)?;
             ledger::mark(connection, through)
@@ -147,7 +150,7 @@ impl Store for Sqlite {
         mut rules: Fold,
     ) -> Result<(), Error> {
         let settle = move |connection: &Connection| {
-            let mut slice = ledger::load(connection, &wanted)?;
+            let mut slice = Ledger::new(ledger::load(connection, &wanted)?);
             rules(&mut slice);
             fetches::end(connection, &events)?;
             ledger::write(connection, &slice.into_changes(), now)
@@ -157,12 +160,38 @@ impl Store for Sqlite {
 
     async fn expire(&self, now: Timestamp, limit: usize, mut rules: Fold) -> Result<usize, Error> {
         let expire = move |connection: &Connection| {
-            let (mut slice, count) = ledger::expired(connection, now, limit)?;
+            let (slice, count) = ledger::expired(connection, now, limit)?;
+            let mut slice = Ledger::new(slice);
             rules(&mut slice);
             ledger::write(connection, &slice.into_changes(), now)?;
             Ok(count)
         };
         self.writer.run(expire).await
+    }
+
+    fn past(&self, which: &Past, after: RequestId, limit: usize) -> Result<Vec<PastRequest>, Error> {
+        self.read(|connection| past::past(connection, which, after, limit))
+    }
+
+    fn past_of_sales(&self, sales: &[SaleId]) -> Result<Vec<PastRequest>, Error> {
+        self.read(|connection| past::of_sales(connection, sales))
+    }
+
+    fn slice(&self, wanted: &Wanted) -> Result<Slice, Error> {
+        self.read(|connection| ledger::load(connection, wanted))
+    }
+
+    async fn remap(&self, wanted: Wanted, now: Timestamp, mut rules: Fold) -> Result<(), Error> {
+        let remap = move |connection: &Connection| {
+            let mut slice = Ledger::new(ledger::load(connection, &wanted)?);
+            rules(&mut slice);
+            ledger::write(connection, &slice.into_changes(), now)
+        };
+        self.writer.run(remap).await
+    }
+
+    fn report(&self, period: &Period) -> Result<Report, Error> {
+        self.read(|connection| report::report(connection, period))
     }
 
     async fn claim(&self, upstream: &str, now: Timestamp, leased_until: Timestamp, limit: usize) -> Result<Vec<Claimed>, Error> {

@@ -5,11 +5,17 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Row, params};
 use serde_json::Value;
 
-use crate::domain::{Buyer, Currency, EventName, Found, Mode, Money, Origin, Reason, Sale, SaleState, Scope, from_millis};
+use crate::domain::{
+    Adjustment, AdjustmentKind, Buyer, Currency, EventName, Found, Mode, Money, Origin, Reason, Sale, SaleState, Scope,
+    Statement, from_millis,
+};
 use crate::store::Error;
 
 /// Selects a sale whole. Its columns come in the order of the table, which [`sale`] and [`write_sale`] follow.
 pub(super) const SALE_BY_ID: &str = "SELECT * FROM sales WHERE id = ?1";
+
+/// The columns of a statement, which [`statement`] follows.
+pub(super) const STATEMENT_COLUMNS: &str = "request, position, kind, provider_id, amount_minor, currency, cumulative, at";
 
 /// Runs an INSERT or UPDATE of one row whose parameters are numbered as the table's columns.
 pub(super) fn write_sale(statement: &mut CachedStatement<'_>, sale: &Sale) -> Result<(), Error> {
@@ -49,6 +55,11 @@ pub(super) fn write_sale(statement: &mut CachedStatement<'_>, sale: &Sale) -> Re
         sale.request,
         sale.counted_at.as_millisecond(),
         sale.sent_as,
+        serde_json::to_string(&sale.proof)?,
+        serde_json::to_string(&sale.teller)?,
+        sale.paid_at.as_millisecond(),
+        sale.taken_back,
+        sale.adjustments,
     ])?;
     if changed == 1 { Ok(()) } else { Err(damaged("a sale that is gone")) }
 }
@@ -93,6 +104,11 @@ pub(super) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
         request: row.get(25)?,
         counted_at: from_millis(row.get(26)?),
         sent_as: row.get(27)?,
+        proof: json(row, 28)?,
+        teller: json(row, 29)?,
+        paid_at: from_millis(row.get(30)?),
+        taken_back: row.get(31)?,
+        adjustments: row.get(32)?,
     })
 }
 
@@ -119,14 +135,19 @@ pub(super) fn origin(origin: &Origin) -> String {
             format!(r#"{{"from":"request","request":{request},"path":{path}}}"#)
         }
         Origin::Memory { request } => format!(r#"{{"from":"memory","request":{request}}}"#),
+        Origin::Fallback { of, request } => {
+            let of = serde_json::to_string(of).expect("a name is JSON");
+            format!(r#"{{"from":"fallback","of":{of},"request":{request}}}"#)
+        }
     }
 }
 
 pub(super) fn origin_from(value: &Value) -> Result<Origin, Error> {
     let request = value["request"].as_i64().ok_or_else(|| damaged("the origin of a value"))?;
-    match value["path"].as_str() {
-        Some(path) => Ok(Origin::Request { request, path: path.into() }),
-        None => Ok(Origin::Memory { request }),
+    match (value["path"].as_str(), value["of"].is_string()) {
+        (Some(path), _) => Ok(Origin::Request { request, path: path.into() }),
+        (None, true) => Ok(Origin::Fallback { of: serde_json::from_value(value["of"].clone())?, request }),
+        (None, false) => Ok(Origin::Memory { request }),
     }
 }
 
@@ -145,8 +166,27 @@ fn trail(sale: &Sale) -> String {
     format!("{{{}}}", known.collect::<Vec<_>>().join(","))
 }
 
+fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, Error> {
+    let text = row.get_ref(column)?;
+    Ok(serde_json::from_str(text.as_str().map_err(|error| Error::Damaged(error.to_string()))?)?)
+}
+
 fn text(row: &Row<'_>, column: usize) -> Result<Arc<str>, Error> {
     Ok(row.get_ref(column)?.as_str().map_err(|error| Error::Damaged(error.to_string()))?.into())
+}
+
+/// Reads a statement about money that went back from [`STATEMENT_COLUMNS`].
+pub(super) fn statement(row: &Row<'_>) -> Result<Statement, Error> {
+    let (amount, currency): (Option<i64>, Option<String>) = (row.get(4)?, row.get(5)?);
+    let known = |code: String| Currency::from_code(&code).ok_or_else(|| damaged("the currency of an adjustment"));
+    let money = amount.zip(currency).map(|(minor, code)| Ok::<_, Error>(Money { minor, currency: known(code)? })).transpose()?;
+    let kind = AdjustmentKind::parse(&row.get::<_, String>(2)?).ok_or_else(|| damaged("the kind of an adjustment"))?;
+    Ok(Statement {
+        request: row.get(0)?,
+        position: row.get(1)?,
+        at: from_millis(row.get(7)?),
+        adjustment: Adjustment { kind, id: row.get(3)?, money, is_cumulative: row.get(6)? },
+    })
 }
 
 /// A code and the sentence in the column after it.

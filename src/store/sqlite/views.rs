@@ -3,12 +3,13 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
 use super::inbox;
-use super::row::{SALE_BY_ID, damaged, sale as read_sale};
-use crate::domain::{DeliveryId, DeliveryState, Key, Request, RequestId, Sale, SaleId, SaleState, from_millis, invoice_id_of};
+use super::row::{SALE_BY_ID, damaged};
+use super::story::{double_counts, sale_view};
+use crate::domain::{DeliveryId, DeliveryState, Key, Request, RequestId, SaleId, from_millis, invoice_id_of};
 use crate::store::{AttemptView, DeliveryView, Error, EventView, QueueView, RequestView, Retry, SaleView, UpstreamView};
 
 const DELIVERY_COLUMNS: &str = "d.id, d.sale, d.upstream, d.state, d.attempts, d.due_at, d.last_status, d.last_reason";
-const EVENT_COLUMNS: &str = "request, kind, outcome, code, reason, sale, at";
+pub(super) const EVENT_COLUMNS: &str = "request, kind, outcome, code, reason, sale, at";
 
 pub(super) fn sales(connection: &Connection, limit: usize) -> Result<Vec<SaleView>, Error> {
     let mut select = connection.prepare("SELECT * FROM sales ORDER BY id DESC LIMIT ?1")?;
@@ -22,7 +23,9 @@ pub(super) fn sales(connection: &Connection, limit: usize) -> Result<Vec<SaleVie
 
 pub(super) fn sale(connection: &Connection, id: SaleId) -> Result<Option<SaleView>, Error> {
     let mut select = connection.prepare(SALE_BY_ID)?;
-    select.query_row([id], |row| Ok(sale_view(connection, row))).optional()?.transpose()
+    let view = select.query_row([id], |row| Ok(sale_view(connection, row))).optional()?.transpose()?;
+    let Some(view) = view else { return Ok(None) };
+    Ok(Some(SaleView { double_counts: double_counts(connection, id)?, ..view }))
 }
 
 pub(super) fn requests(connection: &Connection, limit: usize) -> Result<Vec<RequestView>, Error> {
@@ -101,7 +104,7 @@ pub(super) fn queues(connection: &Connection) -> Result<QueueView, Error> {
     })?)
 }
 
-fn select_deliveries(connection: &Connection, rest: &str, values: &[&dyn ToSql]) -> Result<Vec<DeliveryView>, Error> {
+pub(super) fn select_deliveries(connection: &Connection, rest: &str, values: &[&dyn ToSql]) -> Result<Vec<DeliveryView>, Error> {
     let sql = format!("SELECT {DELIVERY_COLUMNS}, s.keys FROM deliveries d JOIN sales s ON s.id = d.sale {rest}");
     let mut select = connection.prepare(&sql)?;
     let mut rows = select.query(values)?;
@@ -128,58 +131,12 @@ fn delivery_view(row: &Row<'_>) -> Result<DeliveryView, Error> {
     })
 }
 
-fn sale_view(connection: &Connection, row: &Row<'_>) -> Result<SaleView, Error> {
-    let sale = read_sale(row)?;
-    let reason = match &sale.state {
-        SaleState::Parked(reason) => Some(reason.clone()),
-        SaleState::Waiting(_) | SaleState::Ready | SaleState::Merged(_) => sale.without_click.clone(),
-    };
-    let merged_into = match sale.state {
-        SaleState::Merged(into) => Some(into),
-        SaleState::Waiting(_) | SaleState::Ready | SaleState::Parked(_) => None,
-    };
-    let waits = match sale.state {
-        SaleState::Waiting(until) => Some(format!("waits until {until:.0} for {}", sale.awaits.join(", "))),
-        SaleState::Ready | SaleState::Parked(_) | SaleState::Merged(_) => None,
-    };
-    let mut events =
-        connection.prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE sale = ?1 ORDER BY request"))?;
-    let mut doubles =
-        connection.prepare_cached("SELECT first + second - ?1 FROM double_counts WHERE first = ?1 OR second = ?1 ORDER BY 1")?;
-    Ok(SaleView {
-        id: sale.id,
-        source: sale.source.to_string(),
-        mode: sale.scope.mode.as_str().to_owned(),
-        state: state_name(&sale).to_owned(),
-        code: reason.as_ref().map(|reason| reason.code.to_string()),
-        reason: reason.map(|reason| reason.text.to_string()).or(waits),
-        event: sale.to_event().to_json(),
-        customer: sale.buyer.customer.clone(),
-        keys: sale.keys.iter().map(|key| format!("{}:{}", key.kind, key.value)).collect(),
-        trail: serde_json::from_str(&row.get::<_, String>(13)?)?,
-        counted_at: sale.counted_at.to_string(),
-        merged_into,
-        possible_double_counts: doubles.query_map([sale.id], |row| row.get(0))?.collect::<Result<_, _>>()?,
-        events: events.query_map([sale.id], event_view)?.collect::<Result<_, _>>()?,
-        deliveries: select_deliveries(connection, "WHERE d.sale = ?1 ORDER BY d.id", &[&sale.id])?,
-    })
-}
-
-fn state_name(sale: &Sale) -> &'static str {
-    match sale.state {
-        SaleState::Waiting(_) => "waiting",
-        SaleState::Ready => "ready",
-        SaleState::Parked(_) => "parked",
-        SaleState::Merged(_) => "merged",
-    }
-}
-
 fn request_view(connection: &Connection, row: &Row<'_>) -> Result<RequestView, Error> {
     let id: RequestId = row.get(0)?;
     let mut events =
         connection.prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE request = ?1 ORDER BY position"))?;
     let events: Vec<EventView> = events.query_map(params![id], event_view)?.collect::<Result<_, _>>()?;
-    let strongest = ["sale", "corroborates", "fetching", "parked", "ignored", "duplicate"];
+    let strongest = ["sale", "adjustment", "corroborates", "fetching", "parked", "ignored", "duplicate"];
     let outcome = strongest.into_iter().find(|outcome| events.iter().any(|event| event.outcome == *outcome));
     Ok(RequestView {
         id,
@@ -191,7 +148,7 @@ fn request_view(connection: &Connection, row: &Row<'_>) -> Result<RequestView, E
     })
 }
 
-fn event_view(row: &Row<'_>) -> rusqlite::Result<EventView> {
+pub(super) fn event_view(row: &Row<'_>) -> rusqlite::Result<EventView> {
     Ok(EventView {
         request: row.get(0)?,
         kind: row.get(1)?,

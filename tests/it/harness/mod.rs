@@ -1,6 +1,7 @@
 //! A bridge for tests. It speaks the domain, its clock stands still, its stages are stepped by hand, and it fails a test that
 //! leaves work behind.
 
+pub(crate) mod desk;
 pub(crate) mod process;
 pub(crate) mod webhooks;
 

@@ -94,3 +94,25 @@ pub(crate) fn razorpay(event: &str, payment: &str, notes: &Value, order_notes: O
     }
     body
 }
+
+/// A paid Shopify order of 25.00 USD, as its topic `orders/paid` tells it.
+pub(crate) fn shopify_order(number: u32, at: i64, metadata: &Value) -> Value {
+    let at = Timestamp::from_second(at).unwrap().to_string();
+    let attributes = metadata.as_object().into_iter().flatten().map(|(name, value)| json!({"name": name, "value": value}));
+    let money = json!({"amount": "25.00", "currency_code": "USD"});
+    json!({
+        "id": number, "financial_status": "paid", "test": false, "confirmed": true, "currency": "USD", "presentment_currency": "USD",
+        "total_price": "25.00", "total_tax": "0.00", "total_price_set": {"shop_money": money, "presentment_money": money},
+        "note_attributes": attributes.collect::<Vec<_>>(), "customer": null, "refunds": [], "created_at": at, "processed_at": at,
+        "updated_at": at
+    })
+}
+
+/// A refund of so many cents of a Shopify order, as `refunds/create` tells it.
+pub(crate) fn shopify_refund(number: u32, order: &str, at: i64, amount: i64) -> Value {
+    let at = Timestamp::from_second(at).unwrap().to_string();
+    let order: i64 = order.parse().unwrap();
+    let transaction = json!({"id": 7_000 + number, "order_id": order, "kind": "refund", "status": "success", "test": false,
+        "amount": format!("{}.{:02}", amount / 100, amount % 100), "currency": "USD"});
+    json!({"id": number, "order_id": order, "created_at": at, "processed_at": at, "transactions": [transaction]})
+}

@@ -1,0 +1,192 @@
+//! The ledger without doors and without upstreams: webhooks are signed, verified, stored and settled; what is due can be sent to
+//! nobody. A restart closes the store and opens it again.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use salebridge::app;
+use salebridge::attribute::Rules;
+use salebridge::domain::{AttemptOutcome, DeliveryState, Headers, Timestamp};
+use salebridge::pack::{Folder, Pack, Source};
+use salebridge::pipeline::{Pipeline, Step};
+use salebridge::remap::{Outcome, Remapper};
+use salebridge::store::{Access, Appended, Attempt, Past, SaleView, Sqlite, Store};
+use serde_json::Value;
+
+use super::webhooks;
+
+/// A ledger that is stepped by hand.
+pub(crate) struct Desk {
+    pub(crate) sources: Arc<HashMap<String, Arc<Source>>>,
+    pub(crate) rules: Rules,
+    pub(crate) now: Timestamp,
+    store: Option<Arc<dyn Store>>,
+    path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+/// An empty store, made once: migrations are no part of what these tests are about.
+static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("empty.db");
+    drop(Sqlite::open(&path, Access::Scratch, 16).unwrap());
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "journal_mode", "DELETE").unwrap();
+    std::fs::read(&path).unwrap()
+});
+
+/// A configuration with a source for each of some packs, and `more` lines of it.
+pub(crate) fn configured(more: &str) -> (Arc<HashMap<String, Arc<Source>>>, Rules) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    std::fs::write(&path, super::configuration("127.0.0.1:0", "http://127.0.0.1:9", more)).unwrap();
+    let checked = app::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
+    (checked.sources, checked.rules)
+}
+
+/// The pack of a folder below `tests/it/fixtures`, as a source of its own name.
+pub(crate) fn fixture(name: &str, more: &str) -> (Arc<HashMap<String, Arc<Source>>>, Rules) {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    let text = format!(
+        "pack_dirs = [\"{fixtures}/{name}\"]\n[[sources]]\nname = \"{name}\"\npack = \"{name}\"\nsecrets = [\"{}\"]\n{more}\n",
+        webhooks::SECRET
+    );
+    std::fs::write(&path, text).unwrap();
+    let checked = app::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
+    (checked.sources, checked.rules)
+}
+
+impl Desk {
+    pub(crate) fn new((sources, rules): (Arc<HashMap<String, Arc<Source>>>, Rules)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("desk.db");
+        std::fs::write(&path, &*EMPTY).unwrap();
+        let mut desk = Self { sources, rules, now: super::START.parse().unwrap(), store: None, path, _folder: folder };
+        desk.restart();
+        desk
+    }
+
+    /// A ledger for the pack that tells all there is to tell of money.
+    pub(crate) fn of_money(more: &str) -> Self {
+        Self::new(fixture("money", more))
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        self.store.as_ref().unwrap()
+    }
+
+    /// Ends the process, as it were, and starts another on the same file.
+    pub(crate) fn restart(&mut self) {
+        self.store = None;
+        self.store = Some(Arc::new(Sqlite::open(&self.path, Access::Scratch, 1024).unwrap()));
+    }
+
+    /// The same pack, mended or broken.
+    pub(crate) fn repack(&mut self, source: &str, change: impl Fn(String) -> String) {
+        let folder = tempfile::tempdir().unwrap();
+        let old = &self.sources[source];
+        let target = folder.path().join(old.pack.name());
+        std::fs::create_dir(&target).unwrap();
+        let text = old.pack.folder.text("pack.toml").unwrap().to_owned();
+        let changed = change(text.clone());
+        assert_ne!(text, changed, "the pack is not changed at all");
+        std::fs::write(target.join("pack.toml"), changed).unwrap();
+        let pack = Arc::new(Pack::load(Folder::read(&target).unwrap()).unwrap_or_else(|faults| panic!("{faults}")));
+        let secrets = salebridge::verify::Secrets {
+            unnamed: vec![salebridge::domain::Secret::new(webhooks::SECRET)],
+            ..Default::default()
+        };
+        let circumstances = salebridge::pack::Circumstances { secrets, ..Default::default() };
+        let mended = Source::plain(&pack, circumstances).unwrap();
+        let mut sources: HashMap<String, Arc<Source>> = (*self.sources).clone();
+        sources.insert(source.to_owned(), Arc::new(mended));
+        self.sources = Arc::new(sources);
+    }
+
+    /// A webhook arrives, signed now.
+    pub(crate) async fn receives(&self, source: &str, body: &Value, headers: &[(&str, &str)]) -> Appended {
+        let source = &self.sources[source];
+        let body = body.to_string();
+        let mut all = Headers::default();
+        for (name, value) in webhooks::signed(source, body.as_bytes(), headers, self.now) {
+            all.add(&name, value);
+        }
+        let request = webhooks::request(source, all, body.as_bytes(), self.now);
+        let fingerprint = source.fingerprint(&request);
+        let verified = source.pack.scheme.verify(&source.keys, request, None).unwrap();
+        self.store().append(verified, fingerprint).await.unwrap()
+    }
+
+    /// Settles all that has arrived, and every sale whose waiting is over.
+    pub(crate) async fn settles(&self) {
+        let pipeline = Pipeline::new(Arc::clone(self.store()), Arc::clone(&self.sources), self.rules.clone());
+        while pipeline.step(self.now).await.unwrap() != Step::default() {}
+    }
+
+    /// A webhook arrives and is settled.
+    pub(crate) async fn hears(&self, source: &str, body: &Value) {
+        self.receives(source, body, &[]).await;
+        self.settles().await;
+    }
+
+    pub(crate) async fn passes(&mut self, time: Duration) {
+        self.now += time;
+        self.settles().await;
+    }
+
+    /// Sends everything that is due; answers with the sales.
+    pub(crate) async fn sends(&self) -> Vec<i64> {
+        let mut sent = Vec::new();
+        for route in &self.rules.upstreams {
+            let until = self.now + Duration::from_secs(60);
+            for claimed in self.store().claim(&route.upstream, self.now, until, 1000).await.unwrap() {
+                sent.push(claimed.sale.id);
+                let attempt = Attempt {
+                    delivery: claimed.id,
+                    started_at: self.now,
+                    finished_at: self.now,
+                    outcome: AttemptOutcome::Delivered,
+                    status: Some(200),
+                    reason: "accepted".to_owned(),
+                    request: String::new(),
+                    answer: String::new(),
+                    state: DeliveryState::Delivered,
+                    due_at: self.now,
+                    counts: true,
+                };
+                self.store().record(vec![attempt]).await.unwrap();
+            }
+        }
+        sent
+    }
+
+    /// All sales but merged ones, oldest first.
+    pub(crate) fn sales(&self) -> Vec<SaleView> {
+        let mut sales = self.store().sales(100_000).unwrap();
+        sales.retain(|sale| sale.merged_into.is_none());
+        sales.reverse();
+        sales
+    }
+
+    /// The only sale.
+    pub(crate) fn sale(&self) -> SaleView {
+        let sales = self.sales();
+        assert_eq!(sales.len(), 1, "one sale expected: {sales:#?}");
+        self.store().sale(sales[0].id).unwrap().unwrap()
+    }
+
+    fn remapper(&self) -> Remapper {
+        Remapper::new(Arc::clone(self.store()), Arc::clone(&self.sources), self.rules.clone())
+    }
+
+    pub(crate) fn would_remap(&self) -> Outcome {
+        self.remapper().dry_run(&Past::default(), self.now, |_| {}).unwrap()
+    }
+
+    pub(crate) async fn remaps(&self) -> Outcome {
+        self.remapper().apply(&Past::default(), self.now, |_| {}).await.unwrap()
+    }
+}
