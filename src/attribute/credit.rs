@@ -6,17 +6,17 @@ use super::{Renewals, Rules};
 use crate::domain::{Click, Fallback, Found, Identity, Origin, Reason, Sale};
 
 /// What is remembered of a sale's customer.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Memory<'a> {
     /// Of the provider's customer.
     pub(super) customer: Option<&'a Identity>,
     /// Of the team's own, across sources.
-    pub(super) person: Option<&'a Identity>,
+    pub(super) person: Vec<&'a Identity>,
 }
 
 /// Fills what is missing from memory. A click is taken only from the same customer and, for a new purchase, only one that was
 /// known when it was made (give or take the waiting room, since events of one purchase come in any order).
-pub(super) fn remember(sale: &mut Sale, memory: Memory<'_>, rules: &Rules) {
+pub(super) fn remember(sale: &mut Sale, memory: &Memory<'_>, rules: &Rules) {
     if sale.buyer.customer_external_id.is_none() {
         let known = memory.customer.and_then(|identity| identity.customer_external_id.as_ref());
         sale.buyer.customer_external_id = known.map(|(found, _)| from_memory(found));
@@ -28,7 +28,7 @@ pub(super) fn remember(sale: &mut Sale, memory: Memory<'_>, rules: &Rules) {
 }
 
 /// Credits a renewal by the team's own policy, whatever click its events repeat.
-pub(super) fn credit_renewal(sale: &mut Sale, memory: Memory<'_>, rules: &Rules) {
+pub(super) fn credit_renewal(sale: &mut Sale, memory: &Memory<'_>, rules: &Rules) {
     let own = sale.buyer.click_id.as_ref().filter(|found| !found.origin.is_borrowed()).cloned();
     let known = clicks(sale, memory);
     sale.buyer.click_id = match rules.renewals {
@@ -71,7 +71,7 @@ pub(super) fn fall_back(sale: &mut Sale, rules: &Rules) {
 }
 
 /// Why a sale has no customer.
-pub(super) fn customer_unknown(sale: &Sale, memory: Memory<'_>) -> Reason {
+pub(super) fn customer_unknown(sale: &Sale, memory: &Memory<'_>) -> Reason {
     let why = match (&sale.buyer.customer, memory.customer) {
         (None, _) => "and the provider names no customer by which one could be remembered",
         (Some(_), None) => "and nothing is remembered about the provider's customer",
@@ -81,7 +81,7 @@ pub(super) fn customer_unknown(sale: &Sale, memory: Memory<'_>) -> Reason {
 }
 
 /// Why a sale has no click.
-pub(super) fn click_unknown(sale: &Sale, memory: Memory<'_>, rules: &Rules) -> Reason {
+pub(super) fn click_unknown(sale: &Sale, memory: &Memory<'_>, rules: &Rules) -> Reason {
     if sale.renewal && rules.renewals == Renewals::None {
         return Reason::new("renewal_not_credited", "renewals are credited to no click: attribution.renewals is \"none\"");
     }
@@ -102,9 +102,9 @@ pub(super) fn click_unknown(sale: &Sale, memory: Memory<'_>, rules: &Rules) -> R
 }
 
 /// The clicks that are the sale's customer's.
-fn clicks<'a>(sale: &'a Sale, memory: Memory<'a>) -> Vec<&'a Click> {
+fn clicks<'a>(sale: &'a Sale, memory: &Memory<'a>) -> Vec<&'a Click> {
     let external = sale.buyer.customer_external_id.as_ref().map(|found| found.value.as_str());
-    let identities = memory.customer.into_iter().chain(memory.person);
+    let identities = memory.customer.into_iter().chain(memory.person.iter().copied());
     identities.flat_map(|identity| identity.clicks_of(external)).collect()
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::Ledger;
 use super::slice::place;
-use crate::domain::{Buyer, Event, Key, RequestId, Sale};
+use crate::domain::{Buyer, Event, Key, RequestId};
 
 /// What was said about a purchase before it was counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ impl Ledger {
     /// The event's keys with all that are known to belong to the same purchase.
     pub(super) fn keys_with_ties(&self, event: &Event) -> Vec<Key> {
         let mut keys = event.keys.clone();
+        if self.slice.hints.is_empty() {
+            return keys;
+        }
         let mut next = 0;
         while let Some(key) = keys.get(next) {
             let tied = key.identifies.then(|| self.slice.hints.get(&place(&event.scope, key))).flatten();
@@ -70,9 +73,13 @@ impl Ledger {
 
     /// Gives a sale what earlier events said about it under these keys, and answers with what they said of money that went back.
     /// A hint that names another buyer speaks of something else.
-    pub(super) fn take_hints(&mut self, sale: &mut Sale, keys: &[Key]) -> Vec<(RequestId, u16)> {
+    pub(super) fn take_hints(&mut self, index: usize, keys: &[Key]) -> Vec<(RequestId, u16)> {
         let mut statements = Vec::new();
+        if self.slice.hints.is_empty() {
+            return statements;
+        }
         for key in keys.iter().filter(|key| key.identifies || key.leads) {
+            let sale = &mut self.slice.sales[index];
             let place = place(&sale.scope, key);
             let Some(hint) = self.slice.hints.remove(&place) else { continue };
             if !sale.is_sent() && !sale.buyer.contradicts(&hint.buyer) {

@@ -1,72 +1,53 @@
-//! What an event teaches about its customer: of the provider in one account, and of the team across all sources.
+//! What an event teaches about its customer: of the provider in one account, and through it of the team's own across all sources.
 
 use std::sync::Arc;
 
 use super::ledger::Ledger;
-use crate::domain::{Click, Event, Found, Identity, Mode, Scope};
+use crate::domain::{Click, Event, Identity, Mode, Scope};
 
-/// The scope of the team's own customers, who are the same at every source. No account has an empty name.
+/// The scope of customers of whom only the team's own id is known. No account has an empty name.
 pub fn person_scope(mode: Mode) -> Scope {
     Scope { account: Arc::from(""), mode }
 }
 
-/// Under which a customer of the team is remembered across sources.
-pub fn person(mode: Mode, customer_external_id: &str) -> (Scope, String) {
-    (person_scope(mode), customer_external_id.to_owned())
-}
-
 impl Ledger {
-    /// Remembers what the event says about its customer.
+    /// Remembers what the event says about its customer: under the provider's id, or else under the team's own.
     pub(super) fn learn(&mut self, event: &Event) {
         let external = event.buyer.customer_external_id.as_ref();
-        let click = event.buyer.click_id.as_ref().map(|click| Click {
-            click_id: click.clone(),
-            at: event.at,
-            repeated: event.renewal,
-            customer_external_id: external.map(|found| found.value.clone()),
-        });
-        let mut of_customer = Vec::new();
-        if let Some(customer) = &event.buyer.customer {
-            let identity = self.identity((event.scope.clone(), customer.clone()), event);
-            if let Some(found) = external {
-                learn_customer(identity, found, event);
-            }
-            click.iter().for_each(|click| identity.learn(click));
-            of_customer = known_customer(identity);
-        }
-        // Across sources: who the customer is may be known only from the provider's customer.
-        let told = external.map(|found| (found.clone(), click.into_iter().collect::<Vec<_>>()));
-        let of_customer = of_customer.into_iter().filter(|_| event.buyer.click_id.is_some() || external.is_some());
-        for (found, clicks) in told.into_iter().chain(of_customer) {
-            if clicks.is_empty() {
-                continue;
-            }
-            let person = self.identity(person(event.scope.mode, &found.value), event);
-            if person.customer_external_id.is_none() {
-                person.customer_external_id = Some((found, event.at));
-            }
-            clicks.iter().for_each(|click| person.learn(click));
-        }
-    }
-
-    fn identity(&mut self, key: (Scope, String), event: &Event) -> &mut Identity {
-        self.changed_identities.insert(key.clone());
-        let identity = self.slice.identities.entry(key).or_insert_with(|| Identity::new(event.at));
+        let key = match (&event.buyer.customer, external) {
+            (Some(customer), _) => (event.scope.clone(), customer.clone()),
+            (None, Some(found)) if event.buyer.click_id.is_some() => (person_scope(event.scope.mode), found.value.clone()),
+            (None, Some(_) | None) => return,
+        };
+        let identity = self.slice.identities.entry(key.clone()).or_insert_with(|| Identity::new(event.at));
         identity.first_seen = identity.first_seen.min(event.at);
         identity.last_seen = identity.last_seen.max(event.at);
-        identity
+        if let Some(found) = external {
+            // The newest word on who it is counts, whenever it arrives.
+            if identity.customer_external_id.as_ref().is_none_or(|(_, known_at)| event.at >= *known_at) {
+                identity.customer_external_id = Some((found.clone(), event.at));
+            }
+        }
+        if let Some(click) = &event.buyer.click_id {
+            identity.learn(&Click {
+                click_id: click.clone(),
+                at: event.at,
+                repeated: event.renewal,
+                customer_external_id: external.map(|found| found.value.clone()),
+            });
+        }
+        self.note_person(&key);
+        self.changed_identities.insert(key);
     }
-}
 
-/// The newest word on who a provider's customer is counts, whenever it arrives.
-fn learn_customer(identity: &mut Identity, found: &Found, event: &Event) {
-    if identity.customer_external_id.as_ref().is_none_or(|(_, known_at)| event.at >= *known_at) {
-        identity.customer_external_id = Some((found.clone(), event.at));
+    /// Makes an identity found by the team's own customer id.
+    pub(super) fn note_person(&mut self, key: &(Scope, String)) {
+        let Some((found, _)) = self.slice.identities.get(key).and_then(|identity| identity.customer_external_id.as_ref()) else {
+            return;
+        };
+        let known = self.persons.entry((key.0.mode, found.value.clone())).or_default();
+        if !known.contains(key) {
+            known.push(key.clone());
+        }
     }
-}
-
-/// Who a provider's customer is, with the clicks that are theirs.
-fn known_customer(identity: &Identity) -> Vec<(Found, Vec<Click>)> {
-    let Some((found, _)) = &identity.customer_external_id else { return Vec::new() };
-    vec![(found.clone(), identity.clicks_of(Some(&found.value)).cloned().collect())]
 }

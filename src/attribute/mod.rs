@@ -11,10 +11,11 @@ mod ledger;
 mod refold;
 mod settle;
 mod slice;
+mod take_back;
 
 pub use changes::{Changes, DoubleCount, EventOutcome, EventRecord, Merge, NewDelivery, NewFetch, NewStatement, SaleKey};
 pub use hints::Hint;
-pub use learn::{person, person_scope};
+pub use learn::person_scope;
 pub use ledger::Ledger;
 pub use refold::{Recorded, SaleChange, Unsafe};
 pub use slice::{Place, Slice, Wanted, place};

@@ -67,12 +67,13 @@ impl Ledger {
                 self.index(index);
             }
         }
+        for (key, identity) in more.identities {
+            self.slice.identities.entry(key.clone()).or_insert(identity);
+            self.note_person(&key);
+        }
         let mine = &mut self.slice;
         for (place, sales) in more.groups {
             mine.groups.entry(place).or_insert(sales);
-        }
-        for (key, identity) in more.identities {
-            mine.identities.entry(key).or_insert(identity);
         }
         for (key, event) in more.applied {
             mine.applied.entry(key).or_insert(event);

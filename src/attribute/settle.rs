@@ -99,7 +99,7 @@ pub(super) fn absorb(stays: &mut Sale, goes: &Sale) {
 
 /// Where a sale stands now, given what is remembered of its customer. Memory answers at once for a renewal, otherwise
 /// only when nothing is awaited any more, so that a new purchase is not credited to an old click.
-pub(super) fn settle(sale: &mut Sale, memory: Memory<'_>, rules: &Rules, now: Timestamp) {
+pub(super) fn settle(sale: &mut Sale, memory: &Memory<'_>, rules: &Rules, now: Timestamp) {
     let until = rules.deadline(sale.counted_at);
     let is_awaited = sale.awaits.iter().any(|kind| !sale.seen.contains(kind)) && now < until;
     if sale.renewal || !is_awaited {

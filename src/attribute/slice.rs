@@ -4,8 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::hints::Hint;
-use super::learn::person;
-use crate::domain::{Event, Identity, Key, Meaning, RequestId, Sale, SaleId, Scope, Statement};
+use crate::domain::{Event, Identity, Key, Meaning, Mode, RequestId, Sale, SaleId, Scope, Statement};
 
 /// Where a key lives: scope, kind, value.
 pub type Place = (Scope, Arc<str>, String);
@@ -22,8 +21,12 @@ pub struct Wanted {
     pub keys: HashSet<Place>,
     /// Keys that group, by which an adjustment may find its sale: the sales that have any of them.
     pub groups: HashSet<Place>,
-    /// Customers, of a provider or of the team: their identities, and their sales that still lack something.
+    /// Providers' customers: their identities, and their sales that still lack something.
     pub customers: HashSet<(Scope, String)>,
+    /// The team's own customers whose clicks may be needed: all their identities.
+    pub persons: HashSet<(Mode, String)>,
+    /// The team's own customers of whom a click is told: their sales that still lack one.
+    pub clicked: HashSet<(Mode, String)>,
     /// Sources and providers' event ids: which event was applied under them.
     pub event_ids: HashSet<(Arc<str>, String)>,
     /// Keys of purchases about which events may have said something before they were counted. What such a hint names has to be
@@ -74,7 +77,13 @@ impl Wanted {
             self.customers.insert((event.scope.clone(), customer.clone()));
         }
         if let Some(found) = &event.buyer.customer_external_id {
-            self.customers.insert(person(event.scope.mode, &found.value));
+            let person = (event.scope.mode, found.value.clone());
+            if event.buyer.click_id.is_some() {
+                self.clicked.insert(person.clone());
+            }
+            if event.buyer.click_id.is_none() || event.renewal {
+                self.persons.insert(person);
+            }
         }
         let is_back = match event.meaning {
             Meaning::Adjustment(_) => true,

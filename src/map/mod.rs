@@ -6,6 +6,7 @@
 mod amount;
 mod enrich;
 mod mapping;
+mod meaning;
 mod place;
 mod read;
 mod rule;

@@ -4,14 +4,14 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params};
 
 use super::fetches;
-use super::row::{SALE_BY_ID, STATEMENT_COLUMNS, damaged, origin, origin_from, sale, scope, statement, write_sale};
+use super::row::{SALE_BY_ID, STATEMENT_COLUMNS, damaged, origin, origin_from, sale, scope, scope_from, statement, write_sale};
 use crate::attribute::{
     Changes, DoubleCount, EventRecord, Hint, Merge, NewStatement, Place, SaleKey, Slice, Wanted, person_scope,
 };
-use crate::domain::{Found, Identity, RequestId, Sale, SaleId, Scope, Statement, Timestamp, from_millis};
+use crate::domain::{Found, Identity, Mode, RequestId, Sale, SaleId, Scope, Statement, Timestamp, from_millis};
 use crate::store::Error;
 
 /// Loads the part of the ledger that is wanted.
@@ -28,7 +28,14 @@ pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Slice, Er
         loading.sale(*id)?;
     }
     for (place, customer) in &wanted.customers {
-        loading.customer(place, customer, true)?;
+        loading.customer(place, customer)?;
+        loading.open_sales(place, customer)?;
+    }
+    for (mode, customer) in &wanted.persons {
+        loading.person(*mode, customer)?;
+    }
+    for (mode, customer) in &wanted.clicked {
+        loading.open_sales(&person_scope(*mode), customer)?;
     }
     let mut by_event = connection.prepare_cached("SELECT request, position FROM events WHERE source = ?1 AND unique_id = ?2")?;
     for (source, id) in &wanted.event_ids {
@@ -64,17 +71,27 @@ pub(super) fn next_expiry(connection: &Connection) -> Result<Option<Timestamp>, 
 }
 
 pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) -> Result<(), Error> {
-    changes.new_sales.iter().try_for_each(|sale| insert_sale(connection, sale))?;
+    let mut insert_sale = connection.prepare_cached(INSERT_SALE)?;
+    changes.new_sales.iter().try_for_each(|sale| write_sale(&mut insert_sale, sale))?;
     changes.changed_sales.iter().try_for_each(|sale| update_sale(connection, sale))?;
-    changes.new_keys.iter().try_for_each(|key| put_key(connection, key))?;
+    // An identifying key that belongs to another sale already would be a second count: the constraint refuses the whole batch.
+    let mut put_key = connection.prepare_cached("INSERT INTO sale_keys (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)")?;
+    let sql = "INSERT OR IGNORE INTO sale_groups (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)";
+    let mut put_group = connection.prepare_cached(sql)?;
+    for SaleKey { sale, scope: place, key } in &changes.new_keys {
+        let put = if key.identifies { &mut put_key } else { &mut put_group };
+        put.execute(params![scope(place), key.kind, key.value, sale])?;
+    }
     for key in &changes.moved_keys {
         let sql = "UPDATE sale_keys SET sale = ?4 WHERE scope = ?1 AND kind = ?2 AND value = ?3";
         connection.prepare_cached(sql)?.execute(params![scope(&key.scope), key.key.kind, key.key.value, key.sale])?;
     }
+    let mut put = connection.prepare_cached(PUT_IDENTITY)?;
     for (place, customer, identity) in &changes.identities {
-        put_identity(connection, place, customer, identity)?;
+        put_identity(&mut put, place, customer, identity)?;
     }
-    changes.events.iter().try_for_each(|event| put_event(connection, event))?;
+    let mut put = connection.prepare_cached(PUT_EVENT)?;
+    changes.events.iter().try_for_each(|event| put_event(&mut put, event))?;
     let millis = now.as_millisecond();
     for (place, kind, value) in &changes.spent_hints {
         let sql = "DELETE FROM hints WHERE scope = ?1 AND kind = ?2 AND value = ?3";
@@ -174,6 +191,10 @@ impl Loading<'_> {
 
     /// Hints, and all that they lead to: further ids of the same purchase, and what was said of money that went back.
     fn hints(&mut self, wanted: &HashSet<Place>) -> Result<(), Error> {
+        // Most purchases are counted by their first event.
+        if !self.connection.prepare_cached("SELECT 1 FROM hints LIMIT 1")?.exists([])? {
+            return Ok(());
+        }
         let sql = "SELECT hint FROM hints WHERE scope = ?1 AND kind = ?2 AND value = ?3";
         let mut by_place = self.connection.prepare_cached(sql)?;
         let mut open: Vec<Place> = wanted.iter().cloned().collect();
@@ -187,10 +208,11 @@ impl Loading<'_> {
             let hint: Hint = serde_json::from_str(&hint)?;
             // An event that names no customer may learn from a hint who it was.
             if let Some(customer) = &hint.buyer.customer {
-                self.customer(&place.0, customer, true)?;
+                self.customer(&place.0, customer)?;
+                self.open_sales(&place.0, customer)?;
             }
             if let Some(found) = &hint.buyer.customer_external_id {
-                self.customer(&person_scope(place.0.mode), &found.value, true)?;
+                self.person(place.0.mode, &found.value)?;
             }
             for key in hint.keys.iter().filter(|key| key.identifies) {
                 let tied = (place.0.clone(), Arc::clone(&key.kind), key.value.clone());
@@ -211,25 +233,37 @@ impl Loading<'_> {
         Ok(())
     }
 
-    /// What is remembered of a customer, and the sales that something learned about them may still complete.
-    fn customer(&mut self, place: &Scope, customer: &str, with_sales: bool) -> Result<(), Error> {
+    /// What is remembered of a provider's customer.
+    fn customer(&mut self, place: &Scope, customer: &str) -> Result<(), Error> {
         let key = (place.clone(), customer.to_owned());
-        let is_person = place.account.is_empty();
-        if !self.slice.identities.contains_key(&key) {
-            let Some(identity) = identity(self.connection, place, customer)? else {
-                // Every sale of a customer has taught who the customer is, so without an identity there is no sale either.
-                // Of the team's own customers only those are remembered who have a click.
-                return if is_person && with_sales { self.open_sales(place, customer) } else { Ok(()) };
-            };
+        if !self.slice.identities.contains_key(&key)
+            && let Some(identity) = identity(self.connection, place, customer)?
+        {
             self.slice.identities.insert(key, identity);
         }
-        if with_sales { self.open_sales(place, customer) } else { Ok(()) }
+        Ok(())
     }
 
+    /// What is remembered of one of the team's own customers, across sources.
+    fn person(&mut self, mode: Mode, customer: &str) -> Result<(), Error> {
+        let sql = format!(
+            "SELECT {IDENTITY_COLUMNS}, scope, customer FROM identities WHERE customer_external_id = ?1
+             AND substr(scope, 1, length(?2)) = ?2 LIMIT 100"
+        );
+        let mut select = self.connection.prepare_cached(&sql)?;
+        let mut rows = select.query(params![customer, scope(&person_scope(mode))])?;
+        while let Some(row) = rows.next()? {
+            let key = (scope_from(&row.get::<_, String>(6)?)?, row.get(7)?);
+            self.slice.identities.insert(key, read_identity(row)?);
+        }
+        Ok(())
+    }
+
+    /// The sales of a customer that something learned about them may still complete.
     fn open_sales(&mut self, place: &Scope, customer: &str) -> Result<(), Error> {
         let sql = if place.account.is_empty() {
             "SELECT id FROM sales WHERE customer_external_id = ?2 AND sent_as IS NULL AND state <> 'merged' AND click_id IS NULL
-             AND customer_external_id IS NOT NULL AND scope LIKE ?1 || '%' ORDER BY id DESC LIMIT 100"
+             AND customer_external_id IS NOT NULL AND substr(scope, 1, length(?1)) = ?1 ORDER BY id DESC LIMIT 100"
         } else {
             "SELECT id FROM sales WHERE scope = ?1 AND customer = ?2 AND sent_as IS NULL AND state <> 'merged'
              AND (click_id IS NULL OR customer_external_id IS NULL) ORDER BY id DESC LIMIT 100"
@@ -243,17 +277,21 @@ impl Loading<'_> {
     /// Adds what is remembered of the customers of all loaded sales, and what was said of money that went back.
     fn finish(mut self) -> Result<Slice, Error> {
         let mut customers: Vec<(Scope, String)> = Vec::new();
+        let mut persons: HashSet<(Mode, String)> = HashSet::new();
         for sale in self.sales.values().filter(|sale| !sale.is_sent()) {
             customers.extend(sale.buyer.customer.iter().map(|customer| (sale.scope.clone(), customer.clone())));
-            let person = sale.buyer.customer_external_id.iter();
-            customers.extend(person.map(|found| (person_scope(sale.scope.mode), found.value.clone())));
+            persons.extend(sale.buyer.customer_external_id.iter().map(|found| (sale.scope.mode, found.value.clone())));
         }
         for (place, customer) in customers {
-            self.customer(&place, &customer, false)?;
+            self.customer(&place, &customer)?;
         }
-        let known: Vec<(Scope, String)> = self.slice.identities.iter().filter_map(person_of).collect();
-        for (place, customer) in known {
-            self.customer(&place, &customer, false)?;
+        // Who a provider's customer is, leads to what other providers told of the same.
+        persons.extend(self.slice.identities.iter().filter_map(|((place, _), identity)| {
+            let (found, _) = identity.customer_external_id.as_ref()?;
+            Some((place.mode, found.value.clone()))
+        }));
+        for (mode, customer) in persons {
+            self.person(mode, &customer)?;
         }
         let sql = format!("SELECT {STATEMENT_COLUMNS} FROM adjustments WHERE sale = ?1");
         let mut select = self.connection.prepare_cached(&sql)?;
@@ -267,17 +305,12 @@ impl Loading<'_> {
     }
 }
 
-/// The team's own customer who a provider's customer is.
-fn person_of((key, identity): (&(Scope, String), &Identity)) -> Option<(Scope, String)> {
-    let (found, _) = identity.customer_external_id.as_ref()?;
-    (!key.0.account.is_empty()).then(|| (person_scope(key.0.mode), found.value.clone()))
-}
+/// The columns of an identity, which [`read_identity`] follows.
+const IDENTITY_COLUMNS: &str = "customer_external_id, customer_origin, customer_at, clicks, first_seen, last_seen";
 
 fn identity(connection: &Connection, place: &Scope, customer: &str) -> Result<Option<Identity>, Error> {
-    let mut select = connection.prepare_cached(
-        "SELECT customer_external_id, customer_origin, customer_at, clicks, first_seen, last_seen
-         FROM identities WHERE scope = ?1 AND customer = ?2",
-    )?;
+    let sql = format!("SELECT {IDENTITY_COLUMNS} FROM identities WHERE scope = ?1 AND customer = ?2");
+    let mut select = connection.prepare_cached(&sql)?;
     select.query_row(params![scope(place), customer], |row| Ok(read_identity(row))).optional()?.transpose()
 }
 
@@ -298,12 +331,9 @@ fn read_identity(row: &Row<'_>) -> Result<Identity, Error> {
     })
 }
 
-fn insert_sale(connection: &Connection, sale: &Sale) -> Result<(), Error> {
-    let sql =
-        "INSERT INTO sales VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
-         ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)";
-    write_sale(&mut connection.prepare_cached(sql)?, sale)
-}
+const INSERT_SALE: &str =
+    "INSERT INTO sales VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
+     ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)";
 
 fn update_sale(connection: &Connection, sale: &Sale) -> Result<(), Error> {
     let sql = "UPDATE sales SET source = ?2, scope = ?3, event = ?4, rank = ?5, amount_minor = ?6, currency = ?7, at = ?8,
@@ -314,20 +344,14 @@ fn update_sale(connection: &Connection, sale: &Sale) -> Result<(), Error> {
     write_sale(&mut connection.prepare_cached(sql)?, sale)
 }
 
-/// An identifying key that belongs to another sale already would be a second count: the constraint refuses the whole batch.
-fn put_key(connection: &Connection, key: &SaleKey) -> Result<(), Error> {
-    let table = if key.key.identifies { "INSERT INTO sale_keys" } else { "INSERT OR IGNORE INTO sale_groups" };
-    let sql = format!("{table} (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)");
-    connection.prepare_cached(&sql)?.execute(params![scope(&key.scope), key.key.kind, key.key.value, key.sale])?;
-    Ok(())
-}
-
-fn put_identity(connection: &Connection, place: &Scope, customer: &str, identity: &Identity) -> Result<(), Error> {
-    let sql = "INSERT INTO identities (scope, customer, customer_external_id, customer_origin, customer_at, clicks, first_seen,
+const PUT_IDENTITY: &str =
+    "INSERT INTO identities (scope, customer, customer_external_id, customer_origin, customer_at, clicks, first_seen,
          last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (scope, customer) DO UPDATE SET
          customer_external_id = ?3, customer_origin = ?4, customer_at = ?5, clicks = ?6, first_seen = ?7, last_seen = ?8";
+
+fn put_identity(put: &mut CachedStatement<'_>, place: &Scope, customer: &str, identity: &Identity) -> Result<(), Error> {
     let external = identity.customer_external_id.as_ref();
-    connection.prepare_cached(sql)?.execute(params![
+    put.execute(params![
         scope(place),
         customer,
         external.map(|(found, _)| &found.value),
@@ -361,11 +385,13 @@ fn put_statement(connection: &Connection, new: &NewStatement) -> Result<(), Erro
     Ok(())
 }
 
-fn put_event(connection: &Connection, event: &EventRecord) -> Result<(), Error> {
-    let sql = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (request, position)
+const PUT_EVENT: &str =
+    "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (request, position)
          DO UPDATE SET unique_id = ?4, kind = ?5, mode = ?6, at = ?7, outcome = ?8, code = ?9, reason = ?10, sale = ?11,
          late = ?12, digest = ?13 WHERE outcome = 'fetching' OR ?14";
-    connection.prepare_cached(sql)?.execute(params![
+
+fn put_event(put: &mut CachedStatement<'_>, event: &EventRecord) -> Result<(), Error> {
+    put.execute(params![
         event.request,
         event.position,
         event.source,

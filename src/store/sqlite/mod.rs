@@ -22,6 +22,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::writer::Writer;
@@ -296,6 +297,8 @@ fn connect(path: &Path, access: Access) -> Result<Connection, Error> {
          PRAGMA temp_store = MEMORY;",
         if access == Access::Serve { 0 } else { 1000 },
     ))?;
-    connection.set_prepared_statement_cache_capacity(64);
+    // Plans do not depend on bound values; without this, statements that use partial indexes are compiled anew at every use.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }

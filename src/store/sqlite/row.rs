@@ -114,7 +114,7 @@ pub(super) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
 
 /// A scope as it is stored.
 pub(super) fn scope(scope: &Scope) -> String {
-    format!("{}:{}", scope.mode.as_str(), scope.account)
+    [scope.mode.as_str(), ":", &scope.account].concat()
 }
 
 pub(super) fn scope_from(text: &str) -> Result<Scope, Error> {
@@ -132,7 +132,7 @@ pub(super) fn origin(origin: &Origin) -> String {
     match origin {
         Origin::Request { request, path } => {
             let path = serde_json::to_string(&**path).expect("a text is JSON");
-            format!(r#"{{"from":"request","request":{request},"path":{path}}}"#)
+            [r#"{"from":"request","request":"#, &request.to_string(), r#","path":"#, &path, "}"].concat()
         }
         Origin::Memory { request } => format!(r#"{{"from":"memory","request":{request}}}"#),
         Origin::Fallback { of, request } => {
@@ -162,8 +162,16 @@ fn trail(sale: &Sale) -> String {
         ("email", &sale.buyer.email),
         ("name", &sale.buyer.name),
     ];
-    let known = fields.into_iter().filter_map(|(name, found)| Some(format!("\"{name}\":{}", origin(&found.as_ref()?.origin))));
-    format!("{{{}}}", known.collect::<Vec<_>>().join(","))
+    let mut text = String::with_capacity(512);
+    for (name, found) in fields {
+        let Some(found) = found else { continue };
+        text.push_str(if text.is_empty() { "{\"" } else { ",\"" });
+        text.push_str(name);
+        text.push_str("\":");
+        text.push_str(&origin(&found.origin));
+    }
+    text.push_str(if text.is_empty() { "{}" } else { "}" });
+    text
 }
 
 fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, Error> {

@@ -51,7 +51,7 @@ UPDATE events SET late = 1 WHERE sale IS NOT NULL AND EXISTS (
     JOIN inbox ON inbox.id = events.request
     WHERE deliveries.sale = events.sale AND inbox.received_at > attempts.started_at);
 
--- All clicks of a customer instead of the latest; and the team's own customers, whose scope has no account.
+-- All clicks of a customer instead of the latest. Who has no provider's customer stands in a scope without an account.
 ALTER TABLE identities ADD COLUMN clicks TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE identities ADD COLUMN customer_at INTEGER;
 UPDATE identities SET customer_at = last_seen WHERE customer_external_id IS NOT NULL;
@@ -63,10 +63,8 @@ UPDATE identities SET clicks = json_array(json_object(
 ALTER TABLE identities DROP COLUMN click_id;
 ALTER TABLE identities DROP COLUMN click_origin;
 ALTER TABLE identities DROP COLUMN click_at;
-INSERT OR IGNORE INTO identities
-    SELECT substr(scope, 1, instr(scope, ':')), customer_external_id, customer_external_id, customer_origin, first_seen, last_seen,
-        clicks, customer_at
-    FROM identities WHERE customer_external_id IS NOT NULL AND clicks <> '[]' ORDER BY last_seen DESC;
+-- The team's own customers, across sources.
+CREATE INDEX identities_person ON identities (customer_external_id) WHERE customer_external_id IS NOT NULL;
 
 -- A hint also ties ids together and leads to what was said of money that went back.
 ALTER TABLE hints RENAME COLUMN buyer TO hint;
