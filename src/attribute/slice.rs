@@ -34,6 +34,8 @@ pub struct Wanted {
     pub hints: HashSet<Place>,
     /// Sales by their numbers.
     pub sales: HashSet<SaleId>,
+    /// True where a sale of the batch lacks its customer or its click, or may be credited to another click.
+    has_lacking_sales: bool,
 }
 
 /// The part of the ledger that was loaded.
@@ -66,6 +68,10 @@ impl Wanted {
                 wanted.add(event);
             }
         }
+        // A sale that lacks something may learn from any event of the batch who bought, and then needs all that is remembered of them.
+        if wanted.has_lacking_sales {
+            wanted.persons.extend(wanted.clicked.iter().cloned());
+        }
         wanted
     }
 
@@ -87,7 +93,11 @@ impl Wanted {
         }
         let is_back = match event.meaning {
             Meaning::Adjustment(_) => true,
-            Meaning::Sale(_) | Meaning::Ignored(_) => false,
+            Meaning::Sale(_) => {
+                self.has_lacking_sales |= event.renewal || !event.buyer.is_complete();
+                false
+            }
+            Meaning::Ignored(_) => false,
             Meaning::Parked(_) | Meaning::Lacking(_) => return,
         };
         for key in event.keys.iter().filter(|key| key.identifies || key.leads) {

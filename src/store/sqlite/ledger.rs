@@ -37,6 +37,12 @@ pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Slice, Er
     for (mode, customer) in &wanted.clicked {
         loading.open_sales(&person_scope(*mode), customer)?;
     }
+    if loading.sales.values().any(|sale| !sale.is_sent()) {
+        // They may learn from any event of the batch who bought.
+        for (mode, customer) in &wanted.clicked {
+            loading.person(*mode, customer)?;
+        }
+    }
     let mut by_event = connection.prepare_cached("SELECT request, position FROM events WHERE source = ?1 AND unique_id = ?2")?;
     for (source, id) in &wanted.event_ids {
         let by = by_event.query_row(params![source, id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
