@@ -57,6 +57,7 @@ pub(super) fn summary(checked: &Checked, printer: &Printer) -> Vec<String> {
         };
         let (name, url, rate) = (&upstream.name, &upstream.url, upstream.requests_per_minute);
         lines.push(format!("upstream  {name:<16} {url}, {unit}, at most {rate} a minute"));
+        lines.push(printer.quiet(&format!("{:<26} refunds are not sent: {}", "", upstream.template.adjustments.not_taken)));
     }
     if checked.upstreams.is_empty() {
         lines.push(printer.bad("there is no [[upstreams]]: sales are counted and kept, but go nowhere"));

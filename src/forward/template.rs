@@ -24,8 +24,18 @@ pub struct Template {
     pub limits: Limits,
     /// The fields of the body, in order.
     pub body: Vec<Field>,
+    /// What becomes of money that went back.
+    pub adjustments: Adjustments,
     /// What answers mean; the first rule that matches wins.
     pub answers: Vec<Rule>,
+}
+
+/// What becomes of refunds, disputes and voids.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adjustments {
+    /// Why the upstream cannot be told of them, in words for the operator: they are counted and reported here only.
+    pub not_taken: String,
 }
 
 /// What a template is.

@@ -130,6 +130,9 @@ impl Source {
         if !is_pack_name(&config.name) {
             faults.add(file, format!("{key}.name"), "must be lower-case letters, digits and hyphens: it is part of the URL");
         }
+        if config.account.as_ref().is_some_and(|account| account.trim().is_empty()) {
+            faults.add(file, format!("{key}.account"), "is empty: leave it out, or give the account a name");
+        }
         let token = config.path_token.clone();
         if token.as_ref().is_some_and(|token| token.expose().len() < 16 || token.expose().contains(['/', '?', '#'])) {
             faults.add(

@@ -26,6 +26,7 @@ mod model;
 mod money;
 mod packs;
 mod remapping;
+mod reporting;
 mod sales;
 mod secrecy;
 mod signatures;

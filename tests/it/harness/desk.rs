@@ -23,7 +23,7 @@ pub(crate) struct Desk {
     pub(crate) rules: Rules,
     pub(crate) now: Timestamp,
     store: Option<Arc<dyn Store>>,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     _folder: tempfile::TempDir,
 }
 
@@ -82,6 +82,18 @@ impl Desk {
     pub(crate) fn restart(&mut self) {
         self.store = None;
         self.store = Some(Arc::new(Sqlite::open(&self.path, Access::Scratch, 1024).unwrap()));
+    }
+
+    /// Goes on with a store that an older version wrote, as SQL.
+    pub(crate) fn replace_store(&mut self, sql: &str, layout: usize) {
+        self.store = None;
+        std::fs::remove_file(&self.path).unwrap();
+        let connection = rusqlite::Connection::open(&self.path).unwrap();
+        connection.execute_batch(sql).unwrap();
+        connection.pragma_update(None, "user_version", layout).unwrap();
+        drop(connection);
+        self.restart();
+        self.now = "2026-11-25T00:00:00Z".parse().unwrap();
     }
 
     /// The same pack, mended or broken.
