@@ -81,12 +81,14 @@ fn list(packs: &Registry, printer: &Printer) -> Answer {
 
 /// The table in providers/README.md, which a test holds against this.
 fn markdown(packs: &Registry, printer: &Printer) -> Answer {
-    printer.line("| pack | provider | scheme | binds | counts | fetches | evidence | checked against |");
-    printer.line("|---|---|---|---|---|---|---|---|");
+    printer.line("| pack | provider | scheme | binds | counts | takes back | fetches | evidence | checked against |");
+    printer.line("|---|---|---|---|---|---|---|---|---|");
     for pack in packs.iter() {
         let mapping = pack.plain_mapping(pack.api.is_some())?;
-        let counted = mapping.types().counted.into_iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ");
+        let types = mapping.types();
+        let counted = types.counted.into_iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ");
         let counted = if counted.is_empty() { "what its rules find paid".to_owned() } else { counted };
+        let back = if mapping.takes_back() { "yes" } else { "" };
         let scheme = if pack.scheme.is_unsigned() { "**unsigned**".to_owned() } else { pack.scheme.families().join(", ") };
         let fetches = match pack.api.as_ref().map(|api| api.credentials) {
             Some(Credentials::Required) => "needed",
@@ -96,7 +98,7 @@ fn markdown(packs: &Registry, printer: &Printer) -> Answer {
         let (name, about, covers) = (pack.name(), &pack.about, pack.scheme.covers().as_str());
         let (title, evidence, oracle) = (&about.title, about.evidence.as_str(), about.oracle.as_deref().unwrap_or_default());
         printer.line(format!(
-            "| [{name}]({name}/README.md) | {title} | {scheme} | {covers} | {counted} | {fetches} | {evidence} | {oracle} |"
+            "| [{name}]({name}/README.md) | {title} | {scheme} | {covers} | {counted} | {back} | {fetches} | {evidence} | {oracle} |"
         ));
     }
     Ok(())
@@ -151,7 +153,9 @@ fn show(pack: &Pack, printer: &Printer) -> Answer {
     printer.line(format!("evidence     {}{oracle}", pack.about.evidence.as_str()));
     printer.line(format!("switch on    {}", texts(&pack.about.subscribe)));
     printer.line(format!("counts       {}", words(types.counted.into_iter().collect())));
-    printer.line(format!("taken back   {}", words(types.taken_back.into_iter().collect())));
+    let back = types.taken_back.into_iter().collect::<Vec<_>>();
+    let back = if back.is_empty() && mapping.takes_back() { "what its rules find taken back".to_owned() } else { words(back) };
+    printer.line(format!("taken back   {back}"));
     printer.line(format!("not counted  {}", words(types.other.into_iter().collect())));
     printer.line(format!("metadata     {}", texts(&metadata)));
     printer.line(format!("  click      {}", keys.click_id.join(", ")));

@@ -173,7 +173,7 @@ fn pack_toml(name: &str, title: &str, docs: &str, way: Way, header: &str) -> Str
 name = "{name}"
 title = {title_text}
 docs = {docs_text}
-subscribe = ["payment.paid"]
+subscribe = ["payment.paid", "payment.refunded"]
 evidence = "unverified" # "vendor" once the scheme and the fields are from the vendor's documents or code
 
 {verify}
@@ -210,7 +210,10 @@ keys = {{ payment = ["$.data.id"] }}
 
 [[events]]
 types = ["payment.refunded"]
-ignore = {{ code = "adjustment", reason = "refunds and disputes are stored; this version does not count them yet" }}
+adjustment = "refund" # money that went back; providers/README.md names the others
+id = ["$.data.refund.id"]
+amount = {{ paths = ["$.data.refund.amount"], unit = "minor" }}
+currency = ["$.data.currency"]
 keys = {{ payment = ["$.data.id"] }}
 "#
     )
@@ -229,6 +232,11 @@ fn files(pack: &Arc<Pack>, text: &str, title: &str, way: Way) -> Result<Vec<(Str
          \"clickId\": \"5e6e1650-3f0a-4a3c-9a51-3c1d7f0b2a94\",\n  \"invoiceId\": \"{name}-pay_1\",\n  \
          \"timestamp\": \"2026-11-22T05:10:58Z\",\n  \"email\": \"jane@example.com\",\n  \"name\": \"Jane Doe\"\n}}\n"
     );
+    let refunded =
+        body("payment.refunded", "paid").replace("\"customer\":", "\"refund\":{\"id\":\"re_1\",\"amount\":1000},\"customer\":");
+    let refund = "{\n  \"adjustment\": \"refund\",\n  \"id\": \"re_1\",\n  \"amount\": 10.00,\n  \"currency\": \"USD\",\n  \
+         \"timestamp\": \"2026-11-22T05:10:58Z\",\n  \"keys\": [\"payment:pay_1\"]\n}\n"
+        .to_owned();
     let paid = signed(pack, way, &body("payment.paid", "paid"))?;
     let altered = replace_once(&paid, b"4999", b"9999");
     Ok(vec![
@@ -238,6 +246,8 @@ fn files(pack: &Arc<Pack>, text: &str, title: &str, way: Way) -> Result<Vec<(Str
         ("cases/paid.sale.json".to_owned(), sale.into_bytes()),
         ("cases/failed.http".to_owned(), signed(pack, way, &body("payment.failed", "failed"))?),
         ("cases/failed.ignored.txt".to_owned(), b"payment_failed\n".to_vec()),
+        ("cases/refunded.http".to_owned(), signed(pack, way, &refunded)?),
+        ("cases/refunded.adjustment.json".to_owned(), refund.into_bytes()),
         (
             "cases/forged.http".to_owned(),
             if pack.scheme.covers() == crate::verify::Covers::Body { altered } else { forged(&paid) },
@@ -277,7 +287,7 @@ fn replace_once(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 
 fn readme(name: &str, title: &str) -> String {
     format!(
-        "# {title}\n\n## Switch on\n1. Where in the dashboard: to be written.\n2. URL `https://YOUR-HOST/webhooks/{name}`. Events: `payment.paid`.\n\
+        "# {title}\n\n## Switch on\n1. Where in the dashboard: to be written.\n2. URL `https://YOUR-HOST/webhooks/{name}`. Events: `payment.paid`, `payment.refunded`.\n\
          3. Where the secret stands: to be written. Put it into `secrets`.\n\n## Say who buys\nHow `clickId` and `customerExternalId` get into a checkout \
          of this provider: to be written.\n\n## Quirks\n- Everything in this pack is invented until it is checked against the provider's documents.\n"
     )

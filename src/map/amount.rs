@@ -128,6 +128,11 @@ impl Amount {
         Ok((minor > 0 || self.refunded_at.is_some()).then_some(Money { minor, currency }))
     }
 
+    /// True where the rule also reads what was refunded.
+    pub(super) fn tells_refunds(&self) -> bool {
+        !self.refunded.is_empty()
+    }
+
     /// True where the rule names places for something that this kind of amount leaves out.
     pub(super) fn can_give(&self, kind: AmountKind) -> bool {
         self.own.parts_to_take_away(kind).iter().any(|(_, places)| !places.is_empty()) || kind == AmountKind::Gross

@@ -237,6 +237,15 @@ impl Mapping {
         Shape::of(self.leaves().filter_map(inside).chain(&self.foreach))
     }
 
+    /// True where some rule can take a sale back.
+    pub fn takes_back(&self) -> bool {
+        self.rules.iter().any(|rule| match &rule.verdict {
+            Verdict::Adjustment(_) => true,
+            Verdict::Sale(sale) => sale.amount.tells_refunds(),
+            Verdict::Ignore(_) | Verdict::Park(_) => false,
+        })
+    }
+
     /// The provider's event types by what the rules make of them.
     pub fn types(&self) -> Types<'_> {
         let mut types = Types::default();

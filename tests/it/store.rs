@@ -62,7 +62,7 @@ async fn a_store_of_an_older_layout_keeps_its_sums_and_a_remap_takes_its_refunds
     let sums = |desk: &Desk| -> Vec<String> {
         let shown = |sale: &SaleView| {
             let text = |name: &str| sale.event.get(name).map(|value| value.to_string().replace('"', "")).unwrap_or_default();
-            let fields = ["invoiceId", "amount", "currency", "customerExternalId", "clickId"].map(|name| text(name));
+            let fields = ["invoiceId", "amount", "currency", "customerExternalId", "clickId"].map(text);
             format!("{} {} {}", fields.join(" "), sale.balance.left, sale.state)
         };
         desk.sales().iter().map(shown).collect()
