@@ -37,6 +37,8 @@ pub struct Outcome {
     pub changes: Vec<Difference>,
     /// Sales that were sent, and would be others today: they stay as they were sent.
     pub kept: Vec<Difference>,
+    /// Sales that were left alone because some of their requests came to a source that is not configured any more.
+    pub unreadable: Vec<SaleId>,
 }
 
 /// How a sale differs.
@@ -104,7 +106,7 @@ impl Remapper {
         }
         let changed = |sale: &Sale| SaleChange { before: originals.get(&sale.id).cloned(), after: sale.clone() };
         outcome.changes = ledger.sales().iter().map(changed).filter_map(|change| Difference::of(&change)).collect();
-        outcome.changes.sort_by_key(|difference| difference.sale);
+        outcome.tidy();
         Ok(outcome)
     }
 
@@ -139,6 +141,7 @@ impl Remapper {
             }
         }
         outcome.changes = changes.values().filter_map(Difference::of).collect();
+        outcome.tidy();
         Ok(outcome)
     }
 
@@ -151,9 +154,18 @@ impl Remapper {
             return Ok(None);
         }
         outcome.events_changed += events.len();
-        let sales: HashSet<SaleId> = events.iter().filter_map(|recorded| recorded.sale).collect();
+        let mut sales: HashSet<SaleId> = events.iter().filter_map(|recorded| recorded.sale).collect();
         let known: HashSet<(RequestId, u16)> = events.iter().map(Recorded::place).collect();
-        for past in self.store.past_of_sales(&sales.iter().copied().collect::<Vec<_>>())? {
+        let of_sales = self.store.past_of_sales(&sales.iter().copied().collect::<Vec<_>>())?;
+        for past in of_sales.iter().filter(|past| !self.sources.contains_key(&past.request.request.source)) {
+            for sale in past.events.iter().filter_map(|event| event.sale).filter(|sale| sales.contains(sale)).collect::<Vec<_>>()
+            {
+                sales.remove(&sale);
+                outcome.unreadable.push(sale);
+            }
+        }
+        events.retain(|recorded| recorded.sale.is_none_or(|sale| sales.contains(&sale)));
+        for past in of_sales {
             let others = self.read(&past, false).into_iter().filter(|recorded| !known.contains(&recorded.place()));
             events.extend(others.filter(|recorded| recorded.sale.is_some_and(|sale| sales.contains(&sale))));
         }
@@ -202,6 +214,17 @@ impl Remapper {
         let meaning = Meaning::Parked(Reason::new("event_gone", why));
         let account = Arc::clone(&source.mapping.context().account);
         Event { position, ..Event::unread(past.request.id, &past.request.request, account, meaning) }
+    }
+}
+
+impl Outcome {
+    /// Each sale once, in the order of their numbers.
+    fn tidy(&mut self) {
+        self.changes.sort_by_key(|difference| difference.sale);
+        self.kept.sort_by_key(|difference| difference.sale);
+        self.kept.dedup_by_key(|difference| difference.sale);
+        self.unreadable.sort_unstable();
+        self.unreadable.dedup();
     }
 }
 

@@ -17,9 +17,12 @@ pub(super) struct Memory<'a> {
 /// Fills what is missing from memory. A click is taken only from the same customer and, for a new purchase, only one that was
 /// known when it was made (give or take the waiting room, since events of one purchase come in any order).
 pub(super) fn remember(sale: &mut Sale, memory: &Memory<'_>, rules: &Rules) {
-    if sale.buyer.customer_external_id.is_none() {
-        let known = memory.customer.and_then(|identity| identity.customer_external_id.as_ref());
-        sale.buyer.customer_external_id = known.map(|(found, _)| from_memory(found));
+    let is_fallback = |found: &Found| matches!(found.origin, Origin::Fallback { .. });
+    let known = memory.customer.and_then(|identity| identity.customer_external_id.as_ref());
+    if let Some((found, _)) = known
+        && sale.buyer.customer_external_id.as_ref().is_none_or(is_fallback)
+    {
+        sale.buyer.customer_external_id = Some(from_memory(found));
     }
     if sale.buyer.click_id.is_none() {
         let click = newest(sale, &clicks(sale, memory), rules).map(|click| from_memory(&click.click_id));

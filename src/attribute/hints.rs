@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::Ledger;
 use super::slice::place;
-use crate::domain::{Buyer, Event, Key, RequestId};
+use crate::domain::{Buyer, Event, Key, RequestId, Sale, Timestamp};
 
 /// What was said about a purchase before it was counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,9 +18,23 @@ pub struct Hint {
     pub buyer: Buyer,
     /// Ids that belong to the same purchase.
     pub keys: Vec<Key>,
-    /// What was said of money that went back: the requests, and the events' places in them.
-    pub statements: Vec<(RequestId, u16)>,
+    /// What was said of money that went back.
+    pub statements: Vec<Pending>,
 }
+
+/// Where a statement stands that waits for its sale.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// The request.
+    pub request: RequestId,
+    /// The event's place in it.
+    pub position: u16,
+    /// The identifying ids that it names: a sale with another id of the same kind is not its own.
+    pub keys: Vec<Key>,
+}
+
+/// No purchase has more ids, or more refunds before it is counted: what exceeds this is not kept in a hint.
+const LIMIT: usize = 64;
 
 impl Ledger {
     /// The event's keys with all that are known to belong to the same purchase.
@@ -44,12 +58,14 @@ impl Ledger {
     }
 
     /// Remembers what an event said about a purchase that is not counted yet.
-    pub(super) fn hint(&mut self, event: &Event, keys: &[Key], statement: Option<(RequestId, u16)>) {
+    pub(super) fn hint(&mut self, event: &Event, keys: &[Key], is_statement: bool) {
         let ties = keys.iter().filter(|key| key.identifies).count();
-        if event.buyer.is_empty() && ties < 2 && statement.is_none() {
+        if event.buyer.is_empty() && ties < 2 && !is_statement {
             return;
         }
-        for key in keys.iter().filter(|key| key.identifies || (key.leads && statement.is_some())) {
+        let own: Vec<Key> = keys.iter().filter(|key| key.identifies).take(LIMIT).cloned().collect();
+        let statement = is_statement.then(|| Pending { request: event.request, position: event.position, keys: own.clone() });
+        for key in keys.iter().filter(|key| key.identifies || (key.leads && is_statement)).take(LIMIT) {
             let place = place(&event.scope, key);
             let mut hint = self.slice.hints.get(&place).cloned().unwrap_or_default();
             if key.identifies {
@@ -59,10 +75,12 @@ impl Ledger {
                 if ties > 1 {
                     let known: HashSet<_> = hint.keys.iter().map(|key| (key.kind.clone(), key.value.clone())).collect();
                     let is_new = |key: &&Key| key.identifies && !known.contains(&(key.kind.clone(), key.value.clone()));
-                    hint.keys.extend(keys.iter().filter(is_new).cloned());
+                    hint.keys.extend(own.iter().filter(is_new).cloned());
+                    hint.keys.truncate(LIMIT);
                 }
             }
-            hint.statements.extend(statement.filter(|statement| !hint.statements.contains(statement)));
+            hint.statements.extend(statement.clone().filter(|statement| !hint.statements.contains(statement)));
+            hint.statements.truncate(LIMIT);
             if self.slice.hints.get(&place) != Some(&hint) {
                 self.slice.hints.insert(place.clone(), hint);
                 self.spent_hints.remove(&place);
@@ -72,23 +90,45 @@ impl Ledger {
     }
 
     /// Gives a sale what earlier events said about it under these keys, and answers with what they said of money that went back.
-    /// A hint that names another buyer speaks of something else.
+    /// A hint that names another buyer speaks of something else; so does a statement that only shares a group with the sale, but
+    /// names another id of a kind that the sale has, or is older than the sale.
     pub(super) fn take_hints(&mut self, index: usize, keys: &[Key]) -> Vec<(RequestId, u16)> {
         let mut statements = Vec::new();
         if self.slice.hints.is_empty() {
             return statements;
         }
         for key in keys.iter().filter(|key| key.identifies || key.leads) {
+            let place = place(&self.slice.sales[index].scope, key);
+            let Some(mut hint) = self.slice.hints.remove(&place) else { continue };
             let sale = &mut self.slice.sales[index];
-            let place = place(&sale.scope, key);
-            let Some(hint) = self.slice.hints.remove(&place) else { continue };
-            if !sale.is_sent() && !sale.buyer.contradicts(&hint.buyer) {
+            if key.identifies && !sale.is_sent() && !sale.buyer.contradicts(&hint.buyer) {
                 sale.buyer.take(&hint.buyer);
             }
-            statements.extend(hint.statements);
-            self.changed_hints.remove(&place);
-            self.spent_hints.insert(place);
+            let sale = &self.slice.sales[index];
+            let is_own = |pending: &Pending| {
+                let said = self.slice.pending.get(&(pending.request, pending.position));
+                key.identifies || said.is_some_and(|said| is_of(&pending.keys, said.at, sale, keys))
+            };
+            let (own, others): (Vec<Pending>, Vec<Pending>) = hint.statements.into_iter().partition(is_own);
+            statements.extend(own.into_iter().map(|pending| (pending.request, pending.position)));
+            if others.is_empty() {
+                self.changed_hints.remove(&place);
+                self.spent_hints.insert(place);
+            } else {
+                hint.statements = others;
+                self.slice.hints.insert(place.clone(), hint);
+                self.changed_hints.insert(place);
+            }
         }
         statements
     }
+}
+
+/// True where a statement that names these ids may be about a sale with which it shares a group.
+pub(super) fn is_of(named: &[Key], at: Timestamp, sale: &Sale, more: &[Key]) -> bool {
+    let has_other = |named: &Key| {
+        let own = || sale.keys.iter().chain(more).filter(|own| own.identifies && own.kind == named.kind);
+        own().next().is_some() && own().all(|own| own.value != named.value)
+    };
+    at >= sale.at && !named.iter().any(has_other)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ledger::Ledger;
-use crate::domain::{Click, Event, Identity, Mode, Scope};
+use crate::domain::{Click, Event, Identity, Meaning, Mode, Scope};
 
 /// The scope of customers of whom only the team's own id is known. No account has an empty name.
 pub fn person_scope(mode: Mode) -> Scope {
@@ -22,9 +22,12 @@ impl Ledger {
         let identity = self.slice.identities.entry(key.clone()).or_insert_with(|| Identity::new(event.at));
         identity.first_seen = identity.first_seen.min(event.at);
         identity.last_seen = identity.last_seen.max(event.at);
+        // A refund repeats what its purchase said, however late it comes.
+        let is_refund = matches!(event.meaning, Meaning::Adjustment(_));
+        let repeats = event.renewal || is_refund;
         if let Some(found) = external {
             // The newest word on who it is counts, whenever it arrives.
-            if identity.customer_external_id.as_ref().is_none_or(|(_, known_at)| event.at >= *known_at) {
+            if identity.customer_external_id.as_ref().is_none_or(|(_, known_at)| event.at >= *known_at && !is_refund) {
                 identity.customer_external_id = Some((found.clone(), event.at));
             }
         }
@@ -32,7 +35,7 @@ impl Ledger {
             identity.learn(&Click {
                 click_id: click.clone(),
                 at: event.at,
-                repeated: event.renewal,
+                repeated: repeats,
                 customer_external_id: external.map(|found| found.value.clone()),
             });
         }

@@ -8,7 +8,7 @@ use super::credit::{Memory, remember};
 use super::settle::{absorb, fill, open, settle};
 use super::slice::{Place, Slice, place};
 use super::{Renewals, Rules, WithoutClick};
-use crate::domain::{Claim, DeliveryState, Event, Key, Meaning, Mode, Reason, SaleId, SaleState, Scope, Timestamp};
+use crate::domain::{Claim, DeliveryState, Event, Key, Meaning, Mode, Reason, RequestId, SaleId, SaleState, Scope, Timestamp};
 
 /// The slice of the ledger that a batch touches.
 #[derive(Debug, Default)]
@@ -19,6 +19,10 @@ pub struct Ledger {
     pub(super) by_key: HashMap<Place, usize>,
     /// The identities of each of the team's own customers.
     pub(super) persons: HashMap<(Mode, String), Vec<(Scope, String)>>,
+    /// The sale that each statement is about.
+    pub(super) stated: HashMap<(RequestId, u16), SaleId>,
+    /// Sales that were not sent and lack something.
+    pub(super) open: BTreeSet<usize>,
     pub(super) changed_hints: HashSet<Place>,
     pub(super) spent_hints: HashSet<Place>,
     pub(super) changed_sales: BTreeSet<usize>,
@@ -41,6 +45,7 @@ impl Ledger {
         for index in 0..ledger.slice.sales.len() {
             ledger.index(index);
         }
+        ledger.note_statements();
         ledger.slice.identities.keys().cloned().collect::<Vec<_>>().iter().for_each(|key| ledger.note_person(key));
         ledger
     }
@@ -82,6 +87,23 @@ impl Ledger {
         self.changes
     }
 
+    /// Notes which sale each loaded statement is about.
+    pub(super) fn note_statements(&mut self) {
+        for (sale, statements) in &self.slice.statements {
+            self.stated.extend(statements.iter().map(|said| ((said.request, said.position), *sale)));
+        }
+    }
+
+    fn note_open(&mut self, index: usize) {
+        let sale = &self.slice.sales[index];
+        let is_closed = sale.is_sent() || sale.buyer.is_complete() || matches!(sale.state, SaleState::Merged(_));
+        if is_closed {
+            self.open.remove(&index)
+        } else {
+            self.open.insert(index)
+        };
+    }
+
     pub(super) fn index(&mut self, index: usize) {
         let sale = &self.slice.sales[index];
         self.by_id.insert(sale.id, index);
@@ -92,6 +114,7 @@ impl Ledger {
             // A key stays with the sale that had it first; see `add_keys`.
             self.by_key.entry(place(&sale.scope, key)).or_insert(index);
         }
+        self.note_open(index);
     }
 
     fn applied(&mut self, event: &Event, rules: &Rules, now: Timestamp) -> Applied {
@@ -109,7 +132,7 @@ impl Ledger {
                 let keys = self.keys_with_ties(event);
                 let found = self.complete(event, None, &keys, rules, now);
                 if found.is_none() {
-                    self.hint(event, &keys, None);
+                    self.hint(event, &keys, false);
                 }
                 let (sale, is_late) = found.map_or((None, false), |found| (found.sale, found.is_late));
                 Applied { outcome: EventOutcome::Ignored, reason: Some(reason.clone()), sale, is_late }
@@ -157,6 +180,9 @@ impl Ledger {
         let found = matching.first().copied().map(|first| {
             let index = matching[1..].iter().fold(first, |stays, &other| self.join(stays, other, event));
             let is_late = self.slice.sales[index].is_sent();
+            if claim.is_some() && self.slice.sales[index].is_not_counted_today() {
+                self.slice.sales[index].state = SaleState::Waiting(now); // it is counted again
+            }
             let reason = fill(&mut self.slice.sales[index], event, claim);
             self.attach(index, event, keys);
             self.settle(index, rules, now);
@@ -186,7 +212,7 @@ impl Ledger {
         for (request, position) in statements {
             // A refund that came first is kept under each of its keys: it is found by all, and taken once.
             if let Some(statement) = self.slice.pending.remove(&(request, position)) {
-                self.slice.statements.entry(id).or_default().push(statement);
+                self.state(id, statement);
                 self.changes.found_sales.push((request, position, id));
             }
         }
@@ -194,7 +220,7 @@ impl Ledger {
     }
 
     /// The loaded sales that these keys identify, sent ones first, then by age.
-    fn matching(&self, event: &Event, keys: &[Key]) -> Vec<usize> {
+    pub(super) fn matching(&self, event: &Event, keys: &[Key]) -> Vec<usize> {
         let of_key = |key: &Key| self.by_key.get(&place(&event.scope, key)).copied();
         let mut found: Vec<usize> = keys.iter().filter(|key| key.identifies).filter_map(of_key).collect();
         found.sort_by_key(|&index| (!self.slice.sales[index].is_sent(), self.slice.sales[index].id));
@@ -203,7 +229,7 @@ impl Ledger {
     }
 
     /// Two sales turn out to be one purchase: merged while one of them is unsent, else reported.
-    fn join(&mut self, stays: usize, goes: usize, event: &Event) -> usize {
+    pub(super) fn join(&mut self, stays: usize, goes: usize, event: &Event) -> usize {
         let sales = &mut self.slice.sales;
         let (id, gone) = (sales[stays].id, sales[goes].clone());
         if gone.is_sent() {
@@ -215,6 +241,8 @@ impl Ledger {
         for key in gone.keys {
             if key.identifies {
                 self.by_key.insert(place(&gone.scope, &key), stays);
+            }
+            if key.identifies || key.leads {
                 self.changes.moved_keys.push(SaleKey { sale: id, scope: gone.scope.clone(), key: key.clone() });
             }
             sales[stays].keys.push(key);
@@ -222,7 +250,7 @@ impl Ledger {
         sales[goes].state = SaleState::Merged(id);
         (sales[goes].taken_back, sales[goes].adjustments) = (0, 0);
         let statements = self.slice.statements.remove(&gone.id).unwrap_or_default();
-        self.slice.statements.entry(id).or_default().extend(statements);
+        statements.into_iter().for_each(|statement| self.state(id, statement));
         self.changes.merged.push(Merge { goes: gone.id, stays: id });
         self.changed_sales.extend([stays, goes]);
         self.rebalance(stays);
@@ -231,8 +259,10 @@ impl Ledger {
 
     fn add_keys(&mut self, index: usize, event: &Event, keys: &[Key]) {
         for key in keys {
-            let is_known = |known: &Key| known.kind == key.kind && known.value == key.value;
-            if self.slice.sales[index].keys.iter().any(is_known) {
+            let is_known = |known: &&mut Key| known.kind == key.kind && known.value == key.value;
+            // A key that is read otherwise than before is found otherwise from now on.
+            let mut known = self.slice.sales[index].keys.iter_mut();
+            if known.find(is_known).is_some_and(|known| (known.identifies, known.leads) == (key.identifies, key.leads)) {
                 continue;
             }
             let place = place(&event.scope, key);
@@ -246,31 +276,32 @@ impl Ledger {
             if key.identifies || key.leads {
                 self.changes.new_keys.push(SaleKey { sale, scope: event.scope.clone(), key: key.clone() });
             }
-            self.slice.sales[index].keys.push(key.clone());
+            match self.slice.sales[index].keys.iter_mut().find(|known| known.kind == key.kind && known.value == key.value) {
+                Some(known) => known.clone_from(key),
+                None => self.slice.sales[index].keys.push(key.clone()),
+            }
             self.changed_sales.insert(index);
         }
     }
 
     /// The customer's other sales that lack something may now know enough: from memory, or from an event that they await.
     /// What any other event says may belong to another purchase.
-    fn release(&mut self, event: &Event, is_sale: bool, own: Option<usize>, rules: &Rules, now: Timestamp) {
+    pub(super) fn release(&mut self, event: &Event, is_sale: bool, own: Option<usize>, rules: &Rules, now: Timestamp) {
         let (customer, external) = (&event.buyer.customer, &event.buyer.customer_external_id);
         if event.buyer.click_id.is_none() && (external.is_none() || customer.is_none()) {
             return;
         }
-        for index in 0..self.slice.sales.len() {
+        for index in self.open.iter().copied().filter(|index| Some(*index) != own).collect::<Vec<_>>() {
             let sale = &mut self.slice.sales[index];
-            let is_closed = sale.is_sent() || sale.buyer.is_complete() || matches!(sale.state, SaleState::Merged(_));
-            if Some(index) == own || is_closed {
-                continue;
-            }
             let is_customers = sale.scope == event.scope && customer.is_some() && sale.buyer.customer == *customer;
             let known = sale.buyer.customer_external_id.as_ref().map(|found| &found.value);
             let is_persons =
                 sale.scope.mode == event.scope.mode && known.is_some() && known == external.as_ref().map(|found| &found.value);
             if is_customers {
                 sale.buyer.take_contact(&event.buyer);
-                if !is_sale && !event.renewal && sale.awaits.iter().any(|kind| **kind == *event.kind) {
+                let is_timely = event.at >= sale.at.checked_sub(rules.waiting_room).unwrap_or(sale.at);
+                let is_awaited = sale.awaits.iter().any(|kind| **kind == *event.kind);
+                if !is_sale && !event.renewal && is_awaited && is_timely && !sale.buyer.contradicts(&event.buyer) {
                     sale.buyer.take(&event.buyer);
                 }
             }
@@ -283,9 +314,14 @@ impl Ledger {
     /// Decides where the sale stands. What was handed to the queues is never taken back, but a click may still release it.
     pub(super) fn settle(&mut self, index: usize, rules: &Rules, now: Timestamp) {
         self.changed_sales.insert(index);
+        self.decide(index, rules, now);
+        self.note_open(index);
+    }
+
+    fn decide(&mut self, index: usize, rules: &Rules, now: Timestamp) {
         let Slice { sales, identities, .. } = &mut self.slice;
         let sale = &mut sales[index];
-        if sale.is_sent() || matches!(sale.state, SaleState::Merged(_)) {
+        if sale.is_sent() || matches!(sale.state, SaleState::Merged(_)) || sale.is_not_counted_today() {
             return;
         }
         let customer = sale.buyer.customer.as_ref();
@@ -297,7 +333,7 @@ impl Ledger {
         let person = person.into_iter().flatten().filter_map(|key| identities.get(key)).collect();
         let memory = &Memory { customer, person };
         if sale.state == SaleState::Ready {
-            if sale.renewal && rules.renewals == Renewals::None {
+            if (sale.renewal && rules.renewals == Renewals::None) || sale.is_nothing_left() {
                 return;
             }
             remember(sale, memory, rules);

@@ -14,7 +14,7 @@ mod slice;
 mod take_back;
 
 pub use changes::{Changes, DoubleCount, EventOutcome, EventRecord, Merge, NewDelivery, NewFetch, NewStatement, SaleKey};
-pub use hints::Hint;
+pub use hints::{Hint, Pending};
 pub use learn::person_scope;
 pub use ledger::Ledger;
 pub use refold::{Recorded, SaleChange, Unsafe};

@@ -4,13 +4,14 @@
 //! it had just come.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::Rules;
 use super::changes::{EventOutcome, EventRecord};
 use super::ledger::Ledger;
 use super::settle::{fill, open};
 use super::slice::Slice;
-use crate::domain::{Event, Found, Key, Meaning, Reason, RequestId, Sale, SaleId, SaleState, Timestamp};
+use crate::domain::{Event, Found, Key, Meaning, NOT_TODAY, Reason, RequestId, Sale, SaleId, SaleState, Timestamp};
 
 /// A key that today's pack no longer reads goes on finding its sale, but gives it no name.
 const RETIRED: u8 = u8::MAX;
@@ -83,13 +84,14 @@ impl Ledger {
                 mine.hints.entry(place).or_insert(hint);
             }
         }
+        mine.told.extend(more.told);
         for (sale, statements) in more.statements {
             mine.statements.entry(sale).or_insert(statements);
         }
+        self.note_statements();
         for (place, statement) in more.pending {
-            let is_known = mine.statements.values().flatten().any(|known| (known.request, known.position) == place);
-            if !is_known {
-                mine.pending.entry(place).or_insert(statement);
+            if !self.stated.contains_key(&place) {
+                self.slice.pending.entry(place).or_insert(statement);
             }
         }
     }
@@ -143,7 +145,7 @@ impl Ledger {
         let own = (event.request, event.position);
         let is_statement = matches!(event.meaning, Meaning::Adjustment(_));
         if recorded.outcome == EventOutcome::Adjustment && !is_statement {
-            self.retract(own, None);
+            self.retract(own, rules, now);
             self.slice.pending.remove(&own);
             self.changes.removed_statements.push(own);
         }
@@ -156,47 +158,74 @@ impl Ledger {
     fn refold_sale(&mut self, id: SaleId, events: &[&Recorded], rules: &Rules, now: Timestamp) -> Option<Unsafe> {
         let index = *self.by_id.get(&id)?;
         let old = self.slice.sales[index].clone();
-        if matches!(old.state, SaleState::Merged(_)) {
+        // Where an event came in between, the sale is looked at again with the next remap.
+        let is_whole = self.slice.told.get(&id) == Some(&events.len());
+        if matches!(old.state, SaleState::Merged(_)) || !is_whole {
             return None;
         }
         let fresh = fold(&old, events, now);
         for recorded in events {
-            if let Meaning::Sale(claim) = &recorded.event.meaning {
-                self.take_refunded(index, &recorded.event, claim, rules, now);
+            self.learn(&recorded.event);
+            match &recorded.event.meaning {
+                Meaning::Sale(claim) => self.take_refunded(index, &recorded.event, claim, rules, now),
+                Meaning::Ignored(_) | Meaning::Parked(_) => {
+                    let own = (recorded.event.request, recorded.event.position);
+                    if self.retract(own, rules, now) {
+                        self.changes.removed_statements.push(own);
+                    }
+                }
+                Meaning::Adjustment(_) | Meaning::Lacking(_) => {}
             }
         }
         if old.is_sent() {
-            return differs(&old, fresh.as_ref(), events).then_some(Unsafe { sent: old, today: fresh });
+            if differs(&old, fresh.as_ref(), events) {
+                return Some(Unsafe { sent: old, today: fresh });
+            }
+            self.tie(index, events, rules, now);
+            self.record(id, events);
+            return None;
         }
-        for recorded in events {
-            self.learn(&recorded.event);
-        }
-        let was_ready = old.state == SaleState::Ready;
         match fresh {
             Some(fresh) => {
                 let keys = self.keys_of(&old, events);
                 let Sale { taken_back, adjustments, .. } = self.slice.sales[index];
                 self.slice.sales[index] = Sale { taken_back, adjustments, ..fresh };
                 self.slice.sales[index].keys = retired(&old.keys, &keys);
-                for recorded in events {
-                    let keys = recorded.event.keys.clone();
-                    self.attach(index, &recorded.event, &keys);
-                }
-                self.rebalance(index);
-                self.settle(index, rules, now);
             }
             None => {
                 let why = "no event of it says any more that money arrived, as today's pack reads them";
-                let state = SaleState::Parked(Reason::new("not_a_sale_today", why));
-                self.slice.sales[index] = Sale { state, ..old };
+                self.slice.sales[index].state = SaleState::Parked(Reason::new(NOT_TODAY, why));
                 self.changed_sales.insert(index);
             }
         }
-        if was_ready && self.slice.sales[index].state != SaleState::Ready {
+        if old.state == SaleState::Ready {
+            // What was to be sent is decided anew: with a click that it lacked, or not at all.
             self.changes.withdrawn.push(id);
         }
+        self.tie(index, events, rules, now);
         self.record(id, events);
+        for recorded in events {
+            let is_sale = matches!(recorded.event.meaning, Meaning::Sale(_));
+            self.release(&recorded.event, is_sale, Some(index), rules, now);
+        }
         None
+    }
+
+    /// Gives a sale the keys that its events have today. Where one of them is another sale's, the two are one.
+    fn tie(&mut self, index: usize, events: &[&Recorded], rules: &Rules, now: Timestamp) {
+        let mut index = index;
+        for recorded in events {
+            let event = &recorded.event;
+            let mut matching = self.matching(event, &event.keys);
+            if !matching.contains(&index) {
+                matching.push(index);
+                matching.sort_by_key(|&index| (!self.slice.sales[index].is_sent(), self.slice.sales[index].id));
+            }
+            index = matching[1..].iter().fold(matching[0], |stays, &other| self.join(stays, other, event));
+            self.attach(index, event, &event.keys);
+        }
+        self.rebalance(index);
+        self.settle(index, rules, now);
     }
 
     fn keys_of(&self, old: &Sale, events: &[&Recorded]) -> Vec<Key> {
@@ -217,7 +246,13 @@ impl Ledger {
                 Meaning::Adjustment(_) | Meaning::Lacking(_) => continue,
             };
             is_counted |= outcome == EventOutcome::Sale;
-            let record = EventRecord::new(&recorded.event, outcome, reason, sale);
+            let mut record = EventRecord::new(&recorded.event, outcome, reason, sale);
+            // An id that the pack did not read before may be another event's already.
+            if let Some(unique) = record.unique_id.take() {
+                let own = (record.request, record.position);
+                let by = *self.slice.applied.entry((Arc::clone(&record.source), unique.clone())).or_insert(own);
+                record.unique_id = (by == own).then_some(unique);
+            }
             self.changes.events.push(EventRecord { is_late: recorded.is_late, replaces: true, ..record });
         }
     }
@@ -282,6 +317,10 @@ fn is_same(one: &Key, other: &Key) -> bool {
 
 /// All keys that a sale had: as today's pack reads them, or without a say in its name.
 fn retired(old: &[Key], today: &[Key]) -> Vec<Key> {
-    let read = |key: &Key| today.iter().find(|known| is_same(known, key)).cloned();
-    old.iter().map(|key| read(key).unwrap_or_else(|| Key { strength: RETIRED, ..key.clone() })).collect()
+    let read = |key: &Key| today.iter().find(|known| is_same(known, key));
+    let as_read = |key: &Key| match read(key) {
+        Some(read) => Key { strength: read.strength, prefix: Arc::clone(&read.prefix), ..key.clone() },
+        None => Key { strength: RETIRED, ..key.clone() },
+    };
+    old.iter().map(as_read).collect()
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::hints::Hint;
+use super::learn::person_scope;
 use crate::domain::{Event, Identity, Key, Meaning, Mode, RequestId, Sale, SaleId, Scope, Statement};
 
 /// Where a key lives: scope, kind, value.
@@ -21,7 +22,7 @@ pub struct Wanted {
     pub keys: HashSet<Place>,
     /// Keys that group, by which an adjustment may find its sale: the sales that have any of them.
     pub groups: HashSet<Place>,
-    /// Providers' customers: their identities, and their sales that still lack something.
+    /// Customers by what they are remembered under: their identities, and their sales that still lack something.
     pub customers: HashSet<(Scope, String)>,
     /// The team's own customers whose clicks may be needed: all their identities.
     pub persons: HashSet<(Mode, String)>,
@@ -53,6 +54,8 @@ pub struct Slice {
     pub applied: HashMap<(Arc<str>, String), (RequestId, u16)>,
     /// What was said of purchases that are not counted yet.
     pub hints: HashMap<Place, Hint>,
+    /// How many events are recorded of each of the sales that were wanted by their numbers.
+    pub told: HashMap<SaleId, usize>,
     /// What was said of money that went back, by sale.
     pub statements: HashMap<SaleId, Vec<Statement>>,
     /// The same for purchases that are not counted yet, as far as a hint names it.
@@ -84,6 +87,9 @@ impl Wanted {
         }
         if let Some(found) = &event.buyer.customer_external_id {
             let person = (event.scope.mode, found.value.clone());
+            if event.buyer.customer.is_none() {
+                self.customers.insert((person_scope(event.scope.mode), found.value.clone()));
+            }
             if event.buyer.click_id.is_some() {
                 self.clicked.insert(person.clone());
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Rules;
 use super::changes::{EventOutcome, NewStatement};
+use super::hints::is_of;
 use super::ledger::{Applied, Ledger};
 use super::slice::place;
 use crate::domain::{
@@ -16,19 +17,15 @@ impl Ledger {
     pub(super) fn take_refunded(&mut self, index: usize, event: &Event, claim: &Claim, rules: &Rules, now: Timestamp) {
         let own = (event.request, event.position);
         let id = self.slice.sales[index].id;
-        let was_said = self.retract(own, Some(id));
-        let Some((money, at)) = claim.refunded else {
-            if was_said {
-                self.changes.removed_statements.push(own);
-                self.rebalance(index);
-            }
-            return;
-        };
+        if self.retract(own, rules, now) {
+            self.changes.removed_statements.push(own);
+        }
+        let Some((money, at)) = claim.refunded else { return };
         let adjustment = Adjustment { kind: AdjustmentKind::Refund, id: None, money: Some(money), is_cumulative: true };
         let statement = Statement { request: own.0, position: own.1, at, adjustment };
         let (source, scope) = (Arc::clone(&event.source), event.scope.clone());
         self.changes.statements.push(NewStatement { source, scope, sale: Some(id), statement: statement.clone() });
-        self.slice.statements.entry(id).or_default().push(statement);
+        self.state(id, statement);
         self.rebalance(index);
         self.settle(index, rules, now);
     }
@@ -52,12 +49,12 @@ impl Ledger {
             Err(code) => (None, Some(Reason::new(code, "its sale was not counted yet; it is taken back as soon as it is"))),
         };
         let id = index.map(|index| self.slice.sales[index].id);
-        self.retract(own, id);
+        self.retract(own, rules, now);
         let (source, scope) = (Arc::clone(&event.source), event.scope.clone());
         self.changes.statements.push(NewStatement { source, scope, sale: id, statement: statement.clone() });
         match (index, id) {
             (Some(index), Some(id)) => {
-                self.slice.statements.entry(id).or_default().push(statement);
+                self.state(id, statement);
                 self.rebalance(index);
                 self.settle(index, rules, now);
             }
@@ -66,27 +63,29 @@ impl Ledger {
                 // A group that is shared already would give it to whichever sale comes next.
                 let is_shared = reason.as_ref().is_some_and(|reason| &*reason.code == "sale_ambiguous");
                 let leading: Vec<Key> = keys.into_iter().filter(|key| key.identifies || !is_shared).collect();
-                self.hint(event, &leading, Some(own));
+                self.hint(event, &leading, true);
             }
         }
         Applied { outcome: EventOutcome::Adjustment, reason, sale: index, is_late }
     }
 
+    /// Adds a statement to those about a sale.
+    pub(super) fn state(&mut self, sale: SaleId, statement: Statement) {
+        self.stated.insert((statement.request, statement.position), sale);
+        self.slice.statements.entry(sale).or_default().push(statement);
+    }
+
     /// Forgets what this event said before, since only one statement of an event counts. Answers whether it had said anything.
-    pub(super) fn retract(&mut self, own: (RequestId, u16), but: Option<SaleId>) -> bool {
-        let mut losers = Vec::new();
-        for (sale, statements) in &mut self.slice.statements {
-            let before = statements.len();
+    pub(super) fn retract(&mut self, own: (RequestId, u16), rules: &Rules, now: Timestamp) -> bool {
+        let Some(sale) = self.stated.remove(&own) else { return false };
+        if let Some(statements) = self.slice.statements.get_mut(&sale) {
             statements.retain(|known| (known.request, known.position) != own);
-            if statements.len() != before {
-                losers.push(*sale);
-            }
         }
-        for index in losers.iter().filter(|id| Some(**id) != but).filter_map(|id| self.by_id.get(id).copied()).collect::<Vec<_>>()
-        {
+        if let Some(index) = self.by_id.get(&sale).copied() {
             self.rebalance(index);
+            self.settle(index, rules, now);
         }
-        !losers.is_empty()
+        true
     }
 
     fn only_one_of_group(&self, event: &Event, keys: &[Key]) -> Result<usize, &'static str> {
@@ -99,9 +98,11 @@ impl Ledger {
             };
             found.extend(self.slice.sales.iter().filter(|sale| has_key(sale)).map(|sale| sale.id).collect::<Vec<_>>().iter());
         }
-        let is_merged = |index: &usize| matches!(self.slice.sales[*index].state, SaleState::Merged(_));
-        let indexes: Vec<usize> =
-            found.iter().filter_map(|id| self.by_id.get(id).copied()).filter(|index| !is_merged(index)).collect();
+        let is_candidate = |index: &usize| {
+            let sale = &self.slice.sales[*index];
+            !matches!(sale.state, SaleState::Merged(_)) && is_of(keys, event.at, sale, &[])
+        };
+        let indexes: Vec<usize> = found.iter().filter_map(|id| self.by_id.get(id).copied()).filter(is_candidate).collect();
         match indexes[..] {
             [] => Err("sale_unknown"),
             [only] => Ok(only),

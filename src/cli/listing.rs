@@ -220,6 +220,10 @@ fn show_balance(sale: &SaleView, printer: &Printer) {
     }
     let balance = &sale.balance;
     printer.line(format!("left      {} of {}; taken back {}", balance.left, balance.amount, balance.taken_back));
+    if balance.not_counted > 0 {
+        let text = format!("          {} in a currency of which the sale knows nothing: kept, not counted", balance.not_counted);
+        printer.line(printer.bad(&text));
+    }
 }
 
 fn show_deliveries(deliveries: &[DeliveryView], printer: &Printer) {

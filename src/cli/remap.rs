@@ -72,6 +72,10 @@ fn tell(outcome: &Outcome, printer: &Printer) {
     let (changes, kept) =
         if outcome.applied { ("changed", "left as they were sent") } else { ("would change", "would stay as they were sent") };
     printer.line(format!("{} requests read anew, {} events say something else", outcome.requests, outcome.events_changed));
+    if !outcome.unreadable.is_empty() {
+        let text = format!("sales {:?} were left alone: a source of theirs is not configured any more", outcome.unreadable);
+        printer.line(printer.bad(&text));
+    }
     printer.line(format!("{} sales {changes}", outcome.changes.len()));
     table(&outcome.changes, printer);
     if !outcome.kept.is_empty() {

@@ -104,7 +104,8 @@ fn refunded(known: &[(&Statement, Option<i64>)], total: i64) -> i64 {
     let together = known.iter().filter(|(statement, _)| statement.adjustment.is_cumulative);
     let newest = together.max_by_key(|(statement, amount)| (statement.at, *amount));
     let Some((statement, amount)) = newest else { return each };
-    let failed_since: i64 = refunds.values().map(|case| case.failed_since(statement.at, total)).sum();
+    let failed = refunds.values().map(|case| case.failed_since(statement.at, total));
+    let failed_since = failed.fold(0, i64::saturating_add);
     each.max(amount.unwrap_or(total).saturating_sub(failed_since))
 }
 

@@ -26,7 +26,7 @@ pub use identity::{Click, Identity};
 pub use money::{AmountError, Currency, Money, decimal_to_minor};
 pub use proof::{Part, PartKind, Proof, Side, Told};
 pub use request::{Headers, Request};
-pub use sale::{Sale, SaleState, Teller, invoice_id_of};
+pub use sale::{NOT_TODAY, Sale, SaleState, Teller, invoice_id_of};
 pub use sale_event::{EventName, SaleEvent, invoice_id};
 pub use secret::Secret;
 

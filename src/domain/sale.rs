@@ -84,6 +84,9 @@ pub struct Sale {
     pub sent_as: Option<String>,
 }
 
+/// The code of a sale that was counted by a former pack, and is not by today's.
+pub const NOT_TODAY: &str = "not_a_sale_today";
+
 /// The invoice id that these keys give: the strongest one that identifies.
 pub fn invoice_id_of(keys: &[Key]) -> Option<String> {
     let strongest = keys.iter().filter(|key| key.identifies).min_by_key(|key| key.strength)?;
@@ -111,6 +114,11 @@ impl Sale {
     /// True once it was handed to a sender.
     pub fn is_sent(&self) -> bool {
         self.sent_as.is_some()
+    }
+
+    /// True where today's pack was found not to count it: it stays parked until an event counts it again.
+    pub fn is_not_counted_today(&self) -> bool {
+        matches!(&self.state, SaleState::Parked(reason) if &*reason.code == NOT_TODAY)
     }
 
     /// True where nothing is left of its amount.

@@ -9,7 +9,7 @@ use super::mapping::Mapping;
 use super::place::{Document, Place};
 use super::rule::{AdjustmentRule, SaleRule};
 use super::time;
-use crate::domain::{Adjustment, Claim, Event, Meaning, Mode, Reason, Timestamp};
+use crate::domain::{Adjustment, Claim, Event, Meaning, Mode, Reason, Timestamp, from_millis};
 
 /// No event happens so long after its receipt, whatever the clocks say.
 const AHEAD_LIMIT_SECS: i64 = 24 * 60 * 60;
@@ -74,7 +74,9 @@ impl Mapping {
         let found = places.iter().find_map(|place| Some((place, place.read(document)?)));
         let is_sensible = |at: &Timestamp| at.as_second() - received_at.as_second() < AHEAD_LIMIT_SECS;
         let read = found.and_then(|(place, text)| Some((time::read(&text, self.at_form, self.zone).filter(is_sensible)?, place)));
-        read.map_or((received_at, None), |(at, place)| (at, Some(Arc::clone(&place.text))))
+        // To the millisecond, as it is stored: an event must mean the same before and after.
+        let whole = |at: Timestamp| from_millis(at.as_millisecond());
+        read.map_or((received_at, None), |(at, place)| (whole(at), Some(Arc::clone(&place.text))))
     }
 }
 

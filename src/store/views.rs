@@ -71,6 +71,13 @@ pub struct BalanceView {
     pub taken_back: Value,
     /// What is left of it.
     pub left: Value,
+    /// How many adjustments name a currency of which the sale knows nothing; they are kept, but not counted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_counted: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What was said of money that went back.

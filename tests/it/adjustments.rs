@@ -297,3 +297,37 @@ async fn an_order_that_is_first_seen_when_partly_refunded_is_a_sale_and_a_refund
     let sale = desk.sale();
     assert_eq!((sale.balance.left.to_string().as_str(), sale.adjustments.len()), ("6.00", 2));
 }
+
+#[actix_web::test]
+async fn a_group_leads_no_refund_to_a_sale_that_it_is_not_about() {
+    let who = json!({"customerExternalId": "u"});
+    let sale = |id: &str, at: i64| json!({"type": "minor", "eid": id, "pay": id, "order": "o", "amount": 1000, "cur": "EUR", "meta": who, "at": 1_795_324_260 + at});
+    let refund = |pay: &str, at: i64| json!({"type": "refund", "eid": format!("r {pay}"), "id": "r", "pay": pay, "order": "o", "amount": 300, "cur": "EUR", "at": 1_795_324_260 + at});
+    let left = |desk: &Desk| -> Vec<String> { desk.sales().iter().map(|sale| sale.balance.left.to_string()).collect() };
+    // The refund of a payment that was never counted is nobody else's.
+    let desk = Desk::of_money("");
+    desk.hears("money", &refund("older", -500)).await;
+    desk.hears("money", &sale("p1", 0)).await;
+    assert_eq!(left(&desk), ["10.00"]);
+    desk.hears("money", &refund("older", 500)).await;
+    assert_eq!(left(&desk), ["10.00"]);
+    // It waits for its own.
+    for events in [
+        [refund("p2", 9), sale("p1", 0), sale("p2", 5)],
+        [sale("p1", 0), refund("p2", 9), sale("p2", 5)],
+        [sale("p2", 5), sale("p1", 0), refund("p2", 9)],
+    ] {
+        let desk = Desk::of_money("");
+        for event in &events {
+            desk.hears("money", event).await;
+        }
+        let mut left = left(&desk);
+        left.sort();
+        assert_eq!(left, ["10.00", "7.00"], "{events:?}");
+    }
+    // One that names only the group is not about a sale that came after it.
+    let desk = Desk::of_money("");
+    desk.hears("money", &refund("", -500)).await;
+    desk.hears("money", &sale("p1", 0)).await;
+    assert_eq!(left(&desk), ["10.00"]);
+}

@@ -189,3 +189,37 @@ async fn an_unpaid_session_that_is_paid_later_is_one_sale_in_every_order() {
         assert_eq!((sale.state.as_str(), sale.event["clickId"].as_str()), ("ready", Some("c-1")));
     }
 }
+
+#[actix_web::test]
+async fn a_guest_s_clicks_are_kept_and_a_refund_brings_no_old_click_back() {
+    let mut desk = desk("renewals = \"first_click\"");
+    desk.now += Duration::from_secs(40 * DAY as u64);
+    let guest = |kind: &str, day: i64, id: &str, meta: &Value| {
+        let mut body = event(kind, day, id, meta);
+        body["cus"] = Value::Null;
+        body
+    };
+    desk.hears("money", &guest("minor", 0, "p0", &who("c-0", "u"))).await;
+    desk.hears("money", &guest("minor", 5, "p5", &who("c-5", "u"))).await;
+    let mut refund = guest("refund", 20, "p0", &who("c-0", "u"));
+    refund["id"] = "r".into();
+    desk.hears("money", &refund).await;
+    let named = json!({"customerExternalId": "u"});
+    desk.hears("money", &guest("minor", 30, "p30", &named)).await;
+    desk.hears("money", &guest("renewed", 31, "p31", &named)).await;
+    desk.hears("money", &guest("minor", 3, "p3", &named)).await;
+    let clicks: Vec<String> = desk.sales().iter().map(|sale| sale.event["clickId"].as_str().unwrap_or("-").to_owned()).collect();
+    assert_eq!(clicks, ["c-0", "c-5", "c-5", "c-0", "c-0"]);
+}
+
+#[actix_web::test]
+async fn a_held_sale_of_which_nothing_is_left_is_not_released() {
+    let desk = Desk::new(fixture(
+        "money",
+        "[[upstreams]]\nname = \"u\"\ntemplate = \"cutmeshort\"\ntoken = \"x\"\nwithout_click = \"hold\"\n",
+    ));
+    desk.hears("money", &event("minor", 0, "p", &json!({"customerExternalId": "u"}))).await;
+    desk.hears("money", &json!({"type": "refund_whole", "eid": "r", "id": "r", "pay": "p"})).await;
+    desk.hears("money", &json!({"type": "checkout", "eid": "c", "pay": "p", "cus": "c", "meta": who("c-1", "u")})).await;
+    assert!(desk.sends().await.is_empty());
+}

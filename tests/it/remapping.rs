@@ -167,3 +167,83 @@ async fn refunds_that_an_older_pack_ignored_are_taken_back() {
     assert_eq!(lines(&desk.remaps().await.changes), ["1 taken_back: 3.00 to 300.00"]);
     assert_eq!(desk.sale().adjustments.len(), 1);
 }
+
+#[actix_web::test]
+async fn what_today_s_pack_does_not_count_is_not_revived_by_an_event_that_counts_nothing() {
+    let mut desk = desk();
+    desk.hears("money", &sale("p", &json!({}))).await;
+    desk.repack("money", |text| text.replacen("types = [\"minor\"]", "types = [\"nothing\"]", 1));
+    desk.remaps().await;
+    desk.hears("money", &json!({"type": "checkout", "eid": "late", "pay": "p", "meta": who("c-1", "u")})).await;
+    desk.hears("money", &json!({"type": "refund", "eid": "r", "id": "r", "pay": "p", "amount": 1, "cur": "EUR"})).await;
+    assert!(desk.sends().await.is_empty());
+    assert_eq!(desk.sale().code.as_deref(), Some("not_a_sale_today"));
+    // An event that does count it lifts it.
+    desk.hears("money", &json!({"type": "major", "eid": "m", "pay": "p", "amount": "10", "cur": "EUR", "meta": who("c-1", "u")}))
+        .await;
+    assert_eq!(desk.sends().await, [1]);
+}
+
+#[actix_web::test]
+async fn a_held_sale_that_gains_its_click_goes_and_one_that_loses_it_is_held() {
+    let hold = "[[upstreams]]\nname = \"u\"\ntemplate = \"cutmeshort\"\ntoken = \"x\"\nwithout_click = \"hold\"\n";
+    let mut desk = Desk::new(fixture("money", hold));
+    desk.hears("money", &sale("gains", &json!({"meta": {"customerExternalId": "u-1"}, "custom": who("c-9", "u-1")}))).await;
+    desk.hears("money", &sale("loses", &json!({"meta": who("c-2", "u-2"), "custom": {"customerExternalId": "u-2"}}))).await;
+    desk.repack("money", |text| text.replace("metadata = [\"$.meta['{key}']\"]", "metadata = [\"$.custom['{key}']\"]"));
+    // What was learned of u-2 by the former reading is still known, so nothing is lost; the other gains.
+    assert_eq!(lines(&desk.remaps().await.changes), ["1 click: - to c-9"]);
+    assert_eq!(desk.sends().await, [1, 2]);
+}
+
+#[actix_web::test]
+async fn ids_that_the_mended_pack_reads_make_one_sale_of_two_or_show_that_two_were_sent() {
+    for is_sent in [false, true] {
+        let mut desk = desk();
+        desk.repack("money", |text| text.replace("invoice = [\"$.inv\"], payment", "invoice = [\"$.unread\"], payment"));
+        desk.hears("money", &sale("p", &json!({"inv": "i"}))).await;
+        desk.hears("money", &sale("q", &json!({"inv": "i", "pay": null, "ses": "s"}))).await;
+        assert_eq!(desk.sales().len(), 2);
+        if is_sent {
+            assert_eq!(desk.sends().await, [1, 2]);
+        }
+        desk.repack("money", |text| text.replace("invoice = [\"$.unread\"], payment", "invoice = [\"$.inv\"], payment"));
+        desk.remaps().await;
+        if is_sent {
+            assert_eq!(desk.store().sale(2).unwrap().unwrap().possible_double_counts, [1]);
+        } else {
+            assert_eq!((desk.sale().event["invoiceId"].as_str(), desk.sends().await), (Some("i"), vec![1]));
+        }
+        // The id leads to it from now on.
+        desk.hears("money", &sale("r", &json!({"inv": "i"}))).await;
+        assert_eq!(desk.sales().len(), if is_sent { 2 } else { 1 });
+    }
+}
+
+#[actix_web::test]
+async fn event_ids_that_were_not_read_before_may_repeat() {
+    let mut desk = desk();
+    desk.repack("money", |text| text.replace("id = \"$.eid\"\n", ""));
+    desk.hears("money", &sale("p", &json!({}))).await;
+    desk.hears("money", &sale("p", &json!({"note": "other bytes"}))).await;
+    desk.repack("money", |text| text.replace("[event]\n", "[event]\nid = \"$.eid\"\n"));
+    let did = desk.remaps().await;
+    assert!(did.changes.is_empty() && did.events_changed == 2, "{did:?}");
+    assert_eq!(desk.sends().await, [1]);
+    assert_eq!(desk.remaps().await.events_changed, 0);
+}
+
+#[actix_web::test]
+async fn who_a_customer_is_releases_their_other_sales_as_well() {
+    let mut desk = desk();
+    desk.hears("money", &sale("p", &json!({"meta": {}, "cus": "c", "custom": who("c-1", "u")}))).await;
+    desk.hears(
+        "money",
+        &json!({"type": "renewed", "eid": "n", "at": 1_795_324_270, "pay": "n", "amount": 1000, "cur": "EUR", "cus": "c"}),
+    )
+    .await;
+    desk.repack("money", |text| text.replace("metadata = [\"$.meta['{key}']\"]", "metadata = [\"$.custom['{key}']\"]"));
+    desk.remaps().await;
+    assert_eq!(desk.sends().await, [1, 2]);
+    assert_eq!(desk.sales()[1].event["clickId"], "c-1");
+}

@@ -11,6 +11,9 @@ use crate::store::{Error, FetchOutcome, Fetched, Fetching, StoredRequest};
 pub(super) fn begin(connection: &Connection, fetch: &NewFetch, now_millis: i64) -> Result<(), Error> {
     let sql = "INSERT INTO fetches VALUES (?1, ?2, ?3, 0, ?4, 0, ?4) ON CONFLICT (request, position) DO NOTHING";
     connection.prepare_cached(sql)?.execute(params![fetch.request, fetch.position, fetch.source, now_millis])?;
+    // What could not be had the last time is asked for again.
+    let sql = "DELETE FROM answers WHERE request = ?1 AND position = ?2 AND failed";
+    connection.prepare_cached(sql)?.execute(params![fetch.request, fetch.position])?;
     Ok(())
 }
 
@@ -48,7 +51,7 @@ pub(super) fn record(connection: &Connection, fetched: &[Fetched], now: Timestam
                 };
                 let sql =
                     "INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (request, position, step) DO UPDATE
-             SET path = ?4, failed = ?5, text = ?6, fetched_at = ?7 WHERE path <> ?4 OR failed";
+             SET path = ?4, failed = ?5, text = ?6, fetched_at = ?7 WHERE path <> ?4";
                 let mut insert = connection.prepare_cached(sql)?;
                 insert.execute(params![request, position, answer.step, answer.path, failed, text, now.as_millisecond()])?;
                 let sql = "UPDATE fetches SET due_at = ?3, attempts = 0 WHERE request = ?1 AND position = ?2";

@@ -9,7 +9,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params}
 use super::fetches;
 use super::row::{SALE_BY_ID, STATEMENT_COLUMNS, damaged, origin, origin_from, sale, scope, scope_from, statement, write_sale};
 use crate::attribute::{
-    Changes, DoubleCount, EventRecord, Hint, Merge, NewStatement, Place, SaleKey, Slice, Wanted, person_scope,
+    Changes, DoubleCount, EventRecord, Hint, Merge, NewStatement, Pending, Place, SaleKey, Slice, Wanted, person_scope,
 };
 use crate::domain::{Found, Identity, Mode, RequestId, Sale, SaleId, Scope, Statement, Timestamp, from_millis};
 use crate::store::Error;
@@ -26,6 +26,8 @@ pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Slice, Er
     }
     for id in &wanted.sales {
         loading.sale(*id)?;
+        let mut count = connection.prepare_cached("SELECT COUNT(*) FROM events WHERE sale = ?1")?;
+        loading.slice.told.insert(*id, count.query_row([id], |row| row.get(0))?);
     }
     for (place, customer) in &wanted.customers {
         loading.customer(place, customer)?;
@@ -81,16 +83,26 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) 
     changes.new_sales.iter().try_for_each(|sale| write_sale(&mut insert_sale, sale))?;
     changes.changed_sales.iter().try_for_each(|sale| update_sale(connection, sale))?;
     // An identifying key that belongs to another sale already would be a second count: the constraint refuses the whole batch.
-    let mut put_key = connection.prepare_cached("INSERT INTO sale_keys (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)")?;
+    // (To say the same again changes nothing.)
+    let sql = "INSERT INTO sale_keys (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)
+               ON CONFLICT (scope, kind, value) DO UPDATE SET sale = excluded.sale WHERE sale = excluded.sale";
+    let mut put_key = connection.prepare_cached(sql)?;
     let sql = "INSERT OR IGNORE INTO sale_groups (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)";
     let mut put_group = connection.prepare_cached(sql)?;
     for SaleKey { sale, scope: place, key } in &changes.new_keys {
-        let put = if key.identifies { &mut put_key } else { &mut put_group };
-        put.execute(params![scope(place), key.kind, key.value, sale])?;
+        if !key.identifies {
+            put_group.execute(params![scope(place), key.kind, key.value, sale])?;
+        } else if put_key.execute(params![scope(place), key.kind, key.value, sale])? == 0 {
+            return Err(damaged("a key that belongs to another sale already"));
+        }
     }
-    for key in &changes.moved_keys {
-        let sql = "UPDATE sale_keys SET sale = ?4 WHERE scope = ?1 AND kind = ?2 AND value = ?3";
-        connection.prepare_cached(sql)?.execute(params![scope(&key.scope), key.key.kind, key.key.value, key.sale])?;
+    for SaleKey { sale, scope: place, key } in &changes.moved_keys {
+        let sql = if key.identifies {
+            "UPDATE sale_keys SET sale = ?4 WHERE scope = ?1 AND kind = ?2 AND value = ?3"
+        } else {
+            "INSERT OR IGNORE INTO sale_groups VALUES (?1, ?2, ?3, ?4)"
+        };
+        connection.prepare_cached(sql)?.execute(params![scope(place), key.kind, key.value, sale])?;
     }
     let mut put = connection.prepare_cached(PUT_IDENTITY)?;
     for (place, customer, identity) in &changes.identities {
@@ -107,11 +119,11 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) 
         let sql = "INSERT INTO hints VALUES (?1, ?2, ?3, ?4) ON CONFLICT (scope, kind, value) DO UPDATE SET hint = ?4";
         connection.prepare_cached(sql)?.execute(params![scope(place), kind, value, serde_json::to_string(hint)?])?;
     }
-    changes.statements.iter().try_for_each(|new| put_statement(connection, new))?;
     for (request, position) in &changes.removed_statements {
         let sql = "DELETE FROM adjustments WHERE request = ?1 AND position = ?2";
         connection.prepare_cached(sql)?.execute(params![request, position])?;
     }
+    changes.statements.iter().try_for_each(|new| put_statement(connection, new))?;
     for (request, position, sale) in &changes.found_sales {
         let sql = "UPDATE adjustments SET sale = ?3 WHERE request = ?1 AND position = ?2";
         connection.prepare_cached(sql)?.execute(params![request, position, sale])?;
@@ -119,6 +131,11 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) 
         connection.prepare_cached(sql)?.execute(params![request, position, sale])?;
     }
     changes.fetches.iter().try_for_each(|fetch| fetches::begin(connection, fetch, millis))?;
+    for id in &changes.withdrawn {
+        let sql =
+            "UPDATE deliveries SET state = 'withdrawn', updated_at = ?2 WHERE sale = ?1 AND state IN ('due', 'held', 'skipped')";
+        connection.prepare_cached(sql)?.execute(params![id, millis])?;
+    }
     for delivery in &changes.deliveries {
         let sql = "INSERT INTO deliveries (sale, upstream, state, due_at, attempts, updated_at) VALUES (?1, ?2, ?3, ?4, 0, ?4)
              ON CONFLICT (sale, upstream) DO UPDATE SET state = ?3, due_at = ?4, updated_at = ?4 WHERE state = 'withdrawn'";
@@ -132,18 +149,9 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) 
     for Merge { goes, stays } in &changes.merged {
         let sql = "UPDATE deliveries SET state = 'merged', updated_at = ?2 WHERE sale = ?1";
         connection.prepare_cached(sql)?.execute(params![goes, millis])?;
-        for sql in [
-            "UPDATE events SET sale = ?2 WHERE sale = ?1",
-            "UPDATE adjustments SET sale = ?2 WHERE sale = ?1",
-            "UPDATE OR IGNORE sale_groups SET sale = ?2 WHERE (scope, kind, value) IN (SELECT g.scope, g.kind, g.value FROM sale_groups g WHERE g.sale = ?1) AND sale = ?1",
-        ] {
+        for sql in ["UPDATE events SET sale = ?2 WHERE sale = ?1", "UPDATE adjustments SET sale = ?2 WHERE sale = ?1"] {
             connection.prepare_cached(sql)?.execute(params![goes, stays])?;
         }
-    }
-    for id in &changes.withdrawn {
-        let sql =
-            "UPDATE deliveries SET state = 'withdrawn', updated_at = ?2 WHERE sale = ?1 AND state IN ('due', 'held', 'skipped')";
-        connection.prepare_cached(sql)?.execute(params![id, millis])?;
     }
     for pair in &changes.double_counts {
         let sql = "INSERT OR IGNORE INTO double_counts VALUES (?1, ?2, ?3)";
@@ -186,7 +194,7 @@ impl Loading<'_> {
 
     fn sales_of_group(&mut self, group: &Place) -> Result<(), Error> {
         let (place, kind, value) = group;
-        let sql = "SELECT sale FROM sale_groups WHERE scope = ?1 AND kind = ?2 AND value = ?3 LIMIT 3";
+        let sql = "SELECT sale FROM sale_groups WHERE scope = ?1 AND kind = ?2 AND value = ?3 LIMIT 50";
         let mut by_group = self.connection.prepare_cached(sql)?;
         let found = by_group.query_map(params![scope(place), kind, value], |row| row.get(0))?;
         let ids: Vec<SaleId> = found.collect::<Result<_, _>>()?;
@@ -225,7 +233,7 @@ impl Loading<'_> {
                 self.sale_of_key(&tied)?;
                 open.push(tied);
             }
-            for (request, position) in &hint.statements {
+            for Pending { request, position, .. } in &hint.statements {
                 let sql =
                     format!("SELECT {STATEMENT_COLUMNS} FROM adjustments WHERE request = ?1 AND position = ?2 AND sale IS NULL");
                 let mut select = self.connection.prepare_cached(&sql)?;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use serde_json::Value;
 
 use super::row::damaged;
-use crate::domain::Currency;
+use crate::domain::{Currency, NOT_TODAY};
 use crate::store::{AdjustmentLine, AttributionLine, DoubleLine, Error, ParkedLine, Period, Report, SalesLine, TestLine};
 
 /// A count and exact sums of minor units: many amounts may be more than one account can hold.
@@ -37,7 +37,7 @@ pub(super) fn report(connection: &Connection, period: &Period) -> Result<Report,
 fn sales(connection: &Connection, period: &Period) -> Result<(Vec<SalesLine>, Vec<AttributionLine>), Error> {
     let sql = format!(
         "SELECT source, currency, event, amount_minor, taken_back, trail ->> '$.clickId.from', click_code FROM sales
-         WHERE {IN_PERIOD} AND state <> 'merged' AND scope LIKE 'live:%'"
+         WHERE {IN_PERIOD} AND state <> 'merged' AND COALESCE(parked_code, '') <> '{NOT_TODAY}' AND scope LIKE 'live:%'"
     );
     let mut select = connection.prepare(&sql)?;
     let mut rows = select.query(params![period.since.as_millisecond(), period.until.as_millisecond(), period.source])?;
@@ -93,7 +93,7 @@ fn parked(connection: &Connection, period: &Period) -> Result<Vec<ParkedLine>, E
 fn doubles(connection: &Connection, period: &Period) -> Result<Vec<DoubleLine>, Error> {
     let mut select = connection.prepare(
         "SELECT d.first, d.second, d.request, s.currency, s.amount_minor FROM double_counts d JOIN sales s ON s.id = d.second
-         WHERE s.at >= ?1 AND s.at < ?2 AND (?3 IS NULL OR s.source = ?3) ORDER BY 1, 2",
+         WHERE s.at >= ?1 AND s.at < ?2 AND (?3 IS NULL OR s.source = ?3) AND s.scope LIKE 'live:%' ORDER BY 1, 2",
     )?;
     let mut rows = select.query(params![period.since.as_millisecond(), period.until.as_millisecond(), period.source])?;
     let mut lines = Vec::new();

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::row::{STATEMENT_COLUMNS, origin, sale as read_sale, statement};
 use super::views::{EVENT_COLUMNS, event_view, select_deliveries};
-use crate::domain::{Balance, Found, Sale, SaleId, SaleState, Statement};
+use crate::domain::{Balance, Found, Key, Sale, SaleId, SaleState, Statement, invoice_id};
 use crate::store::{AdjustmentView, BalanceView, DoubleView, Error, EventView, SaleView};
 
 /// A sale with all that is known of it.
@@ -79,7 +79,7 @@ fn adjustment(statement: &Statement) -> AdjustmentView {
 }
 
 fn balance(sale: &Sale, statements: &[Statement]) -> BalanceView {
-    let Balance { refunded, disputed, cancelled, taken_back, .. } =
+    let Balance { refunded, disputed, cancelled, taken_back, foreign } =
         Balance::of(sale.money, &sale.proof, sale.paid_at, statements);
     let number = |minor: i64| sale.money.with(minor).to_number();
     BalanceView {
@@ -89,6 +89,7 @@ fn balance(sale: &Sale, statements: &[Statement]) -> BalanceView {
         cancelled: number(cancelled),
         taken_back: number(taken_back),
         left: number(sale.money.minor.saturating_sub(taken_back)),
+        not_counted: foreign,
     }
 }
 
@@ -124,7 +125,8 @@ fn trail(sale: &Sale) -> Result<Map<String, Value>, Error> {
         None => missing("not_yet_told", &waits(sale).unwrap_or_else(|| "no event of this sale carried one".to_owned())),
     });
     trail.insert("clickId".to_owned(), click);
-    let key = sale.keys.iter().filter(|key| key.identifies).min_by_key(|key| key.strength);
+    let sent = |key: &&Key| sale.sent_as.as_ref().is_none_or(|id| *id == invoice_id(&key.prefix, &key.value));
+    let key = sale.keys.iter().filter(|key| key.identifies).filter(sent).min_by_key(|key| key.strength);
     let key = key.map(|key| json!({"from": "key", "kind": &*key.kind}));
     trail.insert("invoiceId".to_owned(), key.unwrap_or_else(|| missing("key_missing", "the sale has no identifying id")));
     let time = sale.teller.at_path.as_deref().map(path);

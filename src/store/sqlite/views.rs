@@ -105,7 +105,7 @@ pub(super) fn queues(connection: &Connection) -> Result<QueueView, Error> {
 }
 
 pub(super) fn select_deliveries(connection: &Connection, rest: &str, values: &[&dyn ToSql]) -> Result<Vec<DeliveryView>, Error> {
-    let sql = format!("SELECT {DELIVERY_COLUMNS}, s.keys FROM deliveries d JOIN sales s ON s.id = d.sale {rest}");
+    let sql = format!("SELECT {DELIVERY_COLUMNS}, s.keys, s.sent_as FROM deliveries d JOIN sales s ON s.id = d.sale {rest}");
     let mut select = connection.prepare(&sql)?;
     let mut rows = select.query(values)?;
     let mut views = Vec::new();
@@ -122,7 +122,7 @@ fn delivery_view(row: &Row<'_>) -> Result<DeliveryView, Error> {
         sale: row.get(1)?,
         upstream: row.get(2)?,
         state: DeliveryState::parse(&row.get::<_, String>(3)?).ok_or_else(|| damaged("the state of a delivery"))?,
-        invoice_id: invoice_id_of(&keys),
+        invoice_id: row.get::<_, Option<String>>(9)?.or_else(|| invoice_id_of(&keys)),
         attempts: row.get(4)?,
         due_at: from_millis(row.get(5)?).to_string(),
         last_status: row.get(6)?,

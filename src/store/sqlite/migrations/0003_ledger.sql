@@ -44,8 +44,13 @@ CREATE INDEX adjustments_sale ON adjustments (sale) WHERE sale IS NOT NULL;
 -- Whether the sale had been sent before the event came, and what the event said, as a number.
 ALTER TABLE events ADD COLUMN late INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE events ADD COLUMN digest INTEGER;
-UPDATE events SET sale = (SELECT merged_into FROM sales WHERE id = events.sale)
-    WHERE sale IN (SELECT id FROM sales WHERE state = 'merged');
+CREATE TEMP TABLE stands AS
+    WITH RECURSIVE chain (first, last) AS (
+        SELECT id, merged_into FROM sales WHERE state = 'merged'
+        UNION SELECT chain.first, sales.merged_into FROM chain JOIN sales ON sales.id = chain.last WHERE sales.state = 'merged')
+    SELECT first, MAX(last) AS last FROM chain WHERE last NOT IN (SELECT id FROM sales WHERE state = 'merged') GROUP BY first;
+UPDATE events SET sale = (SELECT last FROM stands WHERE first = events.sale) WHERE sale IN (SELECT first FROM stands);
+DROP TABLE stands;
 UPDATE events SET late = 1 WHERE sale IS NOT NULL AND EXISTS (
     SELECT 1 FROM deliveries JOIN attempts ON attempts.delivery = deliveries.id AND attempts.number = 1
     JOIN inbox ON inbox.id = events.request
