@@ -333,11 +333,13 @@ impl Ledger {
         let person = person.into_iter().flatten().filter_map(|key| identities.get(key)).collect();
         let memory = &Memory { customer, person };
         if sale.state == SaleState::Ready {
-            if (sale.renewal && rules.renewals == Renewals::None) || sale.is_nothing_left() {
+            if sale.renewal && rules.renewals == Renewals::None {
                 return;
             }
             remember(sale, memory, rules);
-            if sale.buyer.click_id.is_some() && sale.without_click.take().is_some() {
+            // A click lets go what is held for one, if there is anything left to be sent; also once money has come back.
+            let is_new = sale.buyer.click_id.is_some() && sale.without_click.take().is_some();
+            if (is_new || sale.adjustments > 0) && sale.buyer.click_id.is_some() && !sale.is_nothing_left() {
                 self.changes.released.push(sale.id);
             }
             return;

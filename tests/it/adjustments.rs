@@ -306,7 +306,7 @@ async fn a_group_leads_no_refund_to_a_sale_that_it_is_not_about() {
     let left = |desk: &Desk| -> Vec<String> { desk.sales().iter().map(|sale| sale.balance.left.to_string()).collect() };
     // The refund of a payment that was never counted is nobody else's.
     let desk = Desk::of_money("");
-    desk.hears("money", &refund("older", -500)).await;
+    desk.hears("money", &refund("older", -50_000)).await;
     desk.hears("money", &sale("p1", 0)).await;
     assert_eq!(left(&desk), ["10.00"]);
     desk.hears("money", &refund("older", 500)).await;
@@ -327,7 +327,7 @@ async fn a_group_leads_no_refund_to_a_sale_that_it_is_not_about() {
     }
     // One that names only the group is not about a sale that came after it.
     let desk = Desk::of_money("");
-    desk.hears("money", &refund("", -500)).await;
+    desk.hears("money", &refund("", -50_000)).await;
     desk.hears("money", &sale("p1", 0)).await;
     assert_eq!(left(&desk), ["10.00"]);
 }

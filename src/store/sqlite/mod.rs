@@ -12,6 +12,7 @@ mod migrations;
 mod past;
 mod report;
 mod row;
+mod slice;
 mod story;
 mod views;
 mod writer;
@@ -110,12 +111,12 @@ impl Store for Sqlite {
     }
 
     fn next_expiry(&self) -> Result<Option<Timestamp>, Error> {
-        self.read(ledger::next_expiry)
+        self.read(slice::next_expiry)
     }
 
     async fn settle(&self, wanted: Wanted, through: RequestId, now: Timestamp, mut rules: Fold) -> Result<(), Error> {
         let settle = move |connection: &Connection| {
-            let mut slice = Ledger::new(ledger::load(connection, &wanted)?);
+            let mut slice = Ledger::new(slice::load(connection, &wanted)?);
             rules(&mut slice);
             ledger::write(connection, &slice.into_changes(), now)?;
             ledger::mark(connection, through)
@@ -151,7 +152,7 @@ impl Store for Sqlite {
         mut rules: Fold,
     ) -> Result<(), Error> {
         let settle = move |connection: &Connection| {
-            let mut slice = Ledger::new(ledger::load(connection, &wanted)?);
+            let mut slice = Ledger::new(slice::load(connection, &wanted)?);
             rules(&mut slice);
             fetches::end(connection, &events)?;
             ledger::write(connection, &slice.into_changes(), now)
@@ -161,8 +162,8 @@ impl Store for Sqlite {
 
     async fn expire(&self, now: Timestamp, limit: usize, mut rules: Fold) -> Result<usize, Error> {
         let expire = move |connection: &Connection| {
-            let (slice, count) = ledger::expired(connection, now, limit)?;
-            let mut slice = Ledger::new(slice);
+            let (loaded, count) = slice::expired(connection, now, limit)?;
+            let mut slice = Ledger::new(loaded);
             rules(&mut slice);
             ledger::write(connection, &slice.into_changes(), now)?;
             Ok(count)
@@ -179,12 +180,12 @@ impl Store for Sqlite {
     }
 
     fn slice(&self, wanted: &Wanted) -> Result<Slice, Error> {
-        self.read(|connection| ledger::load(connection, wanted))
+        self.read(|connection| slice::load(connection, wanted))
     }
 
     async fn remap(&self, wanted: Wanted, now: Timestamp, mut rules: Fold) -> Result<(), Error> {
         let remap = move |connection: &Connection| {
-            let mut slice = Ledger::new(ledger::load(connection, &wanted)?);
+            let mut slice = Ledger::new(slice::load(connection, &wanted)?);
             rules(&mut slice);
             ledger::write(connection, &slice.into_changes(), now)
         };
