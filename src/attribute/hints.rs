@@ -114,6 +114,9 @@ impl Ledger {
             };
             let (own, others): (Vec<Pending>, Vec<Pending>) = hint.statements.into_iter().partition(is_own);
             statements.extend(own.into_iter().map(|pending| (pending.request, pending.position)));
+            // Those that have found their sale by another key wait no more.
+            let waits = |pending: &Pending| self.slice.pending.contains_key(&(pending.request, pending.position));
+            let others: Vec<Pending> = others.into_iter().filter(waits).collect();
             if others.is_empty() {
                 self.changed_hints.remove(&place);
                 self.spent_hints.insert(place);

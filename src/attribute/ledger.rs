@@ -245,7 +245,9 @@ impl Ledger {
             if key.identifies || key.leads {
                 self.changes.moved_keys.push(SaleKey { sale: id, scope: gone.scope.clone(), key: key.clone() });
             }
-            sales[stays].keys.push(key);
+            if !sales[stays].keys.iter().any(|known| known.kind == key.kind && known.value == key.value) {
+                sales[stays].keys.push(key);
+            }
         }
         sales[goes].state = SaleState::Merged(id);
         (sales[goes].taken_back, sales[goes].adjustments) = (0, 0);
