@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use serde::Serialize;
 
 use crate::attribute::{EventOutcome, Ledger, Recorded, Rules, SaleChange, Unsafe, Wanted};
-use crate::domain::{Answer, Event, Found, Meaning, Reason, RequestId, Sale, SaleId, SaleState, Timestamp};
+use crate::domain::{self, Answer, Event, Meaning, Reason, RequestId, Sale, SaleId, SaleState, Timestamp};
 use crate::map::RequestView;
 use crate::pack::Source;
 use crate::store::{Error, Past, PastEvent, PastRequest, Store};
@@ -37,6 +37,8 @@ pub struct Outcome {
     pub changes: Vec<Difference>,
     /// Sales that were sent, and would be others today: they stay as they were sent.
     pub kept: Vec<Difference>,
+    /// Pairs of sales, both sent, that turned out to be one purchase: correct one of them at the upstream.
+    pub possible_double_counts: Vec<(SaleId, SaleId)>,
     /// Sales that were left alone because some of their requests came to a source that is not configured any more.
     pub unreadable: Vec<SaleId>,
 }
@@ -66,6 +68,14 @@ pub struct Change {
     /// After.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+}
+
+/// What one batch came to.
+#[derive(Default)]
+struct Found {
+    changes: Vec<SaleChange>,
+    kept: Vec<Unsafe>,
+    doubles: Vec<(SaleId, SaleId)>,
 }
 
 /// Requests that are read anew together.
@@ -101,6 +111,7 @@ impl Remapper {
                 }
                 ledger.extend(slice);
                 let kept = ledger.refold(&batch.events, &self.rules, now);
+                outcome.possible_double_counts.extend(ledger.double_counts());
                 outcome.kept.extend(kept.iter().map(Difference::kept));
             }
         }
@@ -124,18 +135,21 @@ impl Remapper {
             after = last.request.id;
             progress(after);
             let Some(Batch { events, wanted }) = self.batch(&past, &mut outcome)? else { continue };
-            let found: Arc<Mutex<(Vec<SaleChange>, Vec<Unsafe>)>> = Arc::default();
+            let found: Arc<Mutex<Found>> = Arc::default();
             let (told, rules) = (Arc::clone(&found), Arc::clone(&self.rules));
             let fold = Box::new(move |ledger: &mut Ledger| {
                 let before: HashMap<SaleId, Sale> = ledger.sales().iter().map(|sale| (sale.id, sale.clone())).collect();
                 let kept = ledger.refold(&events, &rules, now);
                 let change = |sale: &Sale| SaleChange { before: before.get(&sale.id).cloned(), after: sale.clone() };
                 let changes = ledger.sales().iter().map(change).collect();
-                *told.lock().expect("nothing panics while it tells") = (changes, kept);
+                let doubles = ledger.double_counts().collect();
+                *told.lock().expect("nothing panics while it tells") = Found { changes, kept, doubles };
             });
             self.store.remap(wanted, now, fold).await?;
-            let (changed, kept) = std::mem::take(&mut *found.lock().expect("nothing panics while it tells"));
+            let Found { changes: changed, kept, doubles } =
+                std::mem::take(&mut *found.lock().expect("nothing panics while it tells"));
             outcome.kept.extend(kept.iter().map(Difference::kept));
+            outcome.possible_double_counts.extend(doubles);
             for change in changed.into_iter().filter(|change| Difference::of(change).is_some()) {
                 changes.entry(change.after.id).and_modify(|known| known.after = change.after.clone()).or_insert(change);
             }
@@ -153,7 +167,7 @@ impl Remapper {
         if events.is_empty() {
             return Ok(None);
         }
-        outcome.events_changed += events.len();
+        outcome.events_changed += past.iter().map(|past| self.changed(past)).sum::<usize>();
         let mut sales: HashSet<SaleId> = events.iter().filter_map(|recorded| recorded.sale).collect();
         let known: HashSet<(RequestId, u16)> = events.iter().map(Recorded::place).collect();
         let of_sales = self.store.past_of_sales(&sales.iter().copied().collect::<Vec<_>>())?;
@@ -175,6 +189,14 @@ impl Remapper {
         Ok(Some(Batch { events, wanted }))
     }
 
+    /// How many events of a request say something else than they did.
+    fn changed(&self, past: &PastRequest) -> usize {
+        let digest =
+            |place: (RequestId, u16)| past.events.iter().find(|event| event.position == place.1).and_then(|event| event.digest);
+        let read = self.read(past, true);
+        read.iter().filter(|recorded| recorded.is_changed && digest(recorded.place()) != Some(recorded.event.digest())).count()
+    }
+
     /// What a request says today. `may_change` is false for one that is only there because of its sale.
     fn read(&self, past: &PastRequest, may_change: bool) -> Vec<Recorded> {
         let Some(source) = self.sources.get(&past.request.request.source) else { return Vec::new() };
@@ -190,7 +212,7 @@ impl Remapper {
             let today = found.unwrap_or_else(|| self.gone(past, source, event.position));
             let is_settled = !matches!(event.outcome, EventOutcome::Duplicate | EventOutcome::Fetching);
             recorded.push(Recorded {
-                is_changed: may_change && is_settled && event.digest != Some(today.digest()),
+                is_changed: may_change && is_settled && (event.digest != Some(today.digest()) || event.lacks_customer),
                 event: today,
                 outcome: event.outcome,
                 sale: event.sale,
@@ -223,6 +245,8 @@ impl Outcome {
         self.changes.sort_by_key(|difference| difference.sale);
         self.kept.sort_by_key(|difference| difference.sale);
         self.kept.dedup_by_key(|difference| difference.sale);
+        self.possible_double_counts.sort_unstable();
+        self.possible_double_counts.dedup();
         self.unreadable.sort_unstable();
         self.unreadable.dedup();
     }
@@ -263,7 +287,7 @@ impl Change {
 }
 
 fn sent_changes(before: &Sale, after: &Sale) -> Vec<Change> {
-    let value = |found: &Option<Found>| found.as_ref().map(|found| found.value.clone());
+    let value = |found: &Option<domain::Found>| found.as_ref().map(|found| found.value.clone());
     let text = |text: &str| Some(text.to_owned());
     let changes = [
         Change::between("event", text(before.event.as_str()), text(after.event.as_str())),

@@ -101,6 +101,11 @@ impl Ledger {
         self.by_id.get(&id).map(|index| &self.slice.sales[*index])
     }
 
+    /// Pairs of sent sales that turned out to be one purchase.
+    pub fn double_counts(&self) -> impl Iterator<Item = (SaleId, SaleId)> {
+        self.changes.double_counts.iter().map(|pair| (pair.first, pair.second))
+    }
+
     /// The sales as they stand now.
     pub fn sales(&self) -> &[Sale] {
         &self.slice.sales

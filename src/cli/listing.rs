@@ -261,6 +261,9 @@ fn request_table(requests: &[RequestView], printer: &Printer) {
 
 /// Where a sale stands, in few words: its own state, or that of its deliveries once it was handed on.
 fn standing(sale: &SaleView) -> String {
+    if let Some(into) = sale.merged_into {
+        return format!("merged into sale {into}");
+    }
     if sale.state != "ready" {
         return match &sale.code {
             Some(code) => format!("{}: {code}", sale.state),

@@ -78,6 +78,16 @@ fn tell(outcome: &Outcome, printer: &Printer) {
     }
     printer.line(format!("{} sales {changes}", outcome.changes.len()));
     table(&outcome.changes, printer);
+    if !outcome.changes.is_empty() {
+        printer.line(
+            "sales that become ready are sent by the running bridge; start it anew first, so that both read by the same packs",
+        );
+    }
+    for (first, second) in &outcome.possible_double_counts {
+        let text =
+            format!("possible double count: sales {first} and {second} were both sent; correct one of them at the upstream");
+        printer.line(printer.bad(&text));
+    }
     if !outcome.kept.is_empty() {
         printer.line(printer.bad(&format!("{} sales {kept}, though today's packs say otherwise", outcome.kept.len())));
         table(&outcome.kept, printer);

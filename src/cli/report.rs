@@ -15,12 +15,15 @@ use crate::store::{Period, Report, Store as _};
 /// Without --since, so long a time is reported.
 const USUAL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// No event is believed to happen later than this after its receipt.
+const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
+
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// From this day or instant on, by the providers' times (2026-11-01 or RFC 3339); by default 30 days before the end
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Before this day or instant; by default now
+    /// Before this day or instant; by default a day from now, because clocks differ
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// Only this source
@@ -33,8 +36,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, config: &Path, printer: &Printer) -> Answer {
     let until = arguments.until.as_deref().map(|text| instant("--until", text)).transpose()?;
-    // What happened in this very second belongs to now.
-    let until = until.unwrap_or_else(|| SystemClock.now() + Duration::from_secs(1));
+    // Providers' clocks may run ahead, and what they tell is taken up to a day into the future.
+    let until = until.unwrap_or_else(|| SystemClock.now() + AHEAD);
     let since = arguments.since.as_deref().map(|text| instant("--since", text)).transpose()?;
     let since = since.unwrap_or_else(|| until.checked_sub(USUAL).unwrap_or(until));
     if since >= until {

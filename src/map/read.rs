@@ -125,12 +125,12 @@ pub(super) fn compile_all(key: &str, texts: &[String], fault: &mut dyn FnMut(&st
     places
 }
 
-/// The first usable value: somebody's, not longer than any upstream takes, and without control characters.
+/// The first usable value: somebody's, filled in, not longer than any upstream takes, and without control characters.
 fn first(places: &[Place], nobody: &[String], document: Document<'_>, request: RequestId) -> Option<Found> {
     places.iter().find_map(|place| {
         let value = place.read(document)?;
         let value = value.trim();
-        let is_usable = is_plain(value) && !nobody.iter().any(|known| known == value);
+        let is_usable = is_plain(value) && !is_unfilled(value) && !nobody.iter().any(|known| known == value);
         is_usable.then(|| found(value.to_owned(), &place.text, request))
     })
 }
@@ -147,6 +147,11 @@ fn found(value: String, path: &Arc<str>, request: RequestId) -> Found {
 
 fn is_plain(value: &str) -> bool {
     value.chars().count() <= VALUE_LIMIT_CHARS && !value.chars().any(char::is_control)
+}
+
+/// What a program writes that had no value: whoever is called so is nobody, or strangers would share their clicks.
+fn is_unfilled(value: &str) -> bool {
+    ["undefined", "null", "NaN", "None", "nil", "[object Object]"].contains(&value)
 }
 
 /// Good enough to be sent on: an upstream that checks more strictly would refuse the whole sale for it.

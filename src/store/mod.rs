@@ -124,6 +124,8 @@ pub struct PastEvent {
     pub is_late: bool,
     /// What it said, as a number; `None` where it was settled by a version that kept none.
     pub digest: Option<i64>,
+    /// True where its sale is parked for want of its customer, whom today's settings may know.
+    pub lacks_customer: bool,
 }
 
 /// What came of one try to fetch something.

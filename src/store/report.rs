@@ -59,9 +59,9 @@ pub struct SalesLine {
 /// Live sales that came by their click, or did not, in one way.
 #[derive(Debug, Clone, Serialize)]
 pub struct AttributionLine {
-    /// `attributed` (an event of the sale told the click), `remembered`, `unattributed` or `waiting`.
+    /// `attributed` (an event of the sale told the click), `remembered`, `unattributed`, `waiting` or `parked` (not sent).
     pub how: String,
-    /// Why there is no click.
+    /// Why there is no click, or why it is parked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// The currency.
@@ -116,7 +116,7 @@ pub struct AdjustmentLine {
     pub currency: Option<String>,
     /// How many events.
     pub events: u64,
-    /// What they said in sum; what each sale keeps is in its balance.
+    /// What they come to: of several events about one refund or dispute the newest counts. What it takes from each sale is in its balance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Value>,
 }

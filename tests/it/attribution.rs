@@ -223,3 +223,13 @@ async fn a_held_sale_of_which_nothing_is_left_is_not_released() {
     desk.hears("money", &json!({"type": "checkout", "eid": "c", "pay": "p", "cus": "c", "meta": who("c-1", "u")})).await;
     assert!(desk.sends().await.is_empty());
 }
+
+#[actix_web::test]
+async fn what_a_program_writes_for_nothing_is_nobody() {
+    let desk = desk("");
+    for (number, nobody) in ["undefined", "null", "NaN", "None", "[object Object]"].into_iter().enumerate() {
+        desk.hears("money", &event("minor", 0, &format!("p{number}"), &who(nobody, nobody))).await;
+        let sale = desk.sales().pop().unwrap();
+        assert_eq!((sale.code.as_deref(), sale.event.get("clickId")), (Some("customer_unknown"), None), "{nobody}");
+    }
+}

@@ -247,3 +247,17 @@ async fn who_a_customer_is_releases_their_other_sales_as_well() {
     assert_eq!(desk.sends().await, [1, 2]);
     assert_eq!(desk.sales()[1].event["clickId"], "c-1");
 }
+
+#[actix_web::test]
+async fn a_setting_that_was_mended_releases_what_is_parked() {
+    let mut desk = desk();
+    desk.hears("money", &sale("p", &json!({"meta": {}, "email": "jane@example.com"}))).await;
+    assert_eq!(desk.sale().code.as_deref(), Some("customer_unknown"));
+    desk.rules.customer_fallback = vec![salebridge::domain::Fallback::Email];
+    assert_eq!(
+        lines(&desk.would_remap().changes),
+        ["1 customer: - to jane@example.com", "1 state: parked: customer_unknown to ready"]
+    );
+    let did = desk.remaps().await;
+    assert_eq!((did.events_changed, desk.sends().await), (0, vec![1]));
+}

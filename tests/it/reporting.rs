@@ -74,8 +74,8 @@ async fn a_report_adds_up_a_period_exactly() {
             ],
             "attribution": [
                 {"how": "attributed", "currency": "EUR", "sales": 3, "amount": amount("30.00")},
+                {"how": "parked", "code": "customer_unknown", "currency": "EUR", "sales": 1, "amount": amount("10.00")},
                 {"how": "remembered", "currency": "EUR", "sales": 1, "amount": amount("10.00")},
-                {"how": "unattributed", "code": "click_unknown", "currency": "EUR", "sales": 1, "amount": amount("10.00")},
                 {"how": "unattributed", "code": "click_unknown", "currency": "KWD", "sales": 1, "amount": amount("12.345")},
             ],
             "parked": [

@@ -39,8 +39,11 @@ fn select(connection: &Connection, rest: &str, values: &[&dyn ToSql]) -> Result<
 }
 
 fn events(connection: &Connection, request: RequestId) -> Result<Vec<PastEvent>, Error> {
-    let mut select = connection
-        .prepare_cached("SELECT position, outcome, sale, late, digest FROM events WHERE request = ?1 ORDER BY position")?;
+    let mut select = connection.prepare_cached(
+        "SELECT position, outcome, sale, late, digest,
+             EXISTS (SELECT 1 FROM sales WHERE id = events.sale AND state = 'parked' AND parked_code = 'customer_unknown')
+         FROM events WHERE request = ?1 ORDER BY position",
+    )?;
     let mut rows = select.query([request])?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
@@ -51,6 +54,7 @@ fn events(connection: &Connection, request: RequestId) -> Result<Vec<PastEvent>,
             sale: row.get(2)?,
             is_late: row.get(3)?,
             digest: row.get(4)?,
+            lacks_customer: row.get(5)?,
         });
     }
     Ok(events)

@@ -17,6 +17,9 @@ struct Sum {
     taken_back: i128,
 }
 
+/// Source, kind, whether the sale was found, and currency.
+type Told = (String, String, bool, Option<String>);
+
 /// In which range of times, and of which source: the parameters ?1, ?2 and ?3 of every query.
 const IN_PERIOD: &str = "at >= ?1 AND at < ?2 AND (?3 IS NULL OR source = ?3)";
 
@@ -36,7 +39,7 @@ pub(super) fn report(connection: &Connection, period: &Period) -> Result<Report,
 
 fn sales(connection: &Connection, period: &Period) -> Result<(Vec<SalesLine>, Vec<AttributionLine>), Error> {
     let sql = format!(
-        "SELECT source, currency, event, amount_minor, taken_back, trail ->> '$.clickId.from', click_code FROM sales
+        "SELECT source, currency, event, amount_minor, taken_back, trail ->> '$.clickId.from', click_code, parked_code FROM sales
          WHERE {IN_PERIOD} AND state <> 'merged' AND COALESCE(parked_code, '') <> '{NOT_TODAY}' AND scope LIKE 'live:%'"
     );
     let mut select = connection.prepare(&sql)?;
@@ -46,7 +49,9 @@ fn sales(connection: &Connection, period: &Period) -> Result<(Vec<SalesLine>, Ve
     while let Some(row) = rows.next()? {
         let (currency, amount, taken_back): (String, i64, i64) = (row.get(1)?, row.get(3)?, row.get(4)?);
         let (from, code): (Option<String>, Option<String>) = (row.get(5)?, row.get(6)?);
+        let parked: Option<String> = row.get(7)?;
         let how = match (from.as_deref(), &code) {
+            _ if parked.is_some() => "parked",
             (Some("request"), _) => "attributed",
             (Some(_), _) => "remembered",
             (None, Some(_)) => "unattributed",
@@ -54,7 +59,7 @@ fn sales(connection: &Connection, period: &Period) -> Result<(Vec<SalesLine>, Ve
         };
         for sum in [
             by_kind.entry((row.get(0)?, currency.clone(), row.get(2)?)).or_default(),
-            by_click.entry((how, code.filter(|_| how == "unattributed"), currency)).or_default(),
+            by_click.entry((how, parked.or(code).filter(|_| how == "unattributed" || how == "parked"), currency)).or_default(),
         ] {
             sum.count += 1;
             sum.amount += i128::from(amount);
@@ -107,16 +112,24 @@ fn doubles(connection: &Connection, period: &Period) -> Result<Vec<DoubleLine>, 
 
 fn adjustments(connection: &Connection, period: &Period) -> Result<Vec<AdjustmentLine>, Error> {
     let sql = format!(
-        "SELECT source, kind, sale IS NOT NULL, currency, amount_minor FROM adjustments
-         WHERE {IN_PERIOD} AND scope LIKE 'live:%'"
+        "SELECT source, kind, sale IS NOT NULL, currency, amount_minor, COALESCE(provider_id, 'sale ' || sale, 'request ' || request)
+         FROM adjustments WHERE {IN_PERIOD} AND scope LIKE 'live:%' ORDER BY at, request, position"
     );
     let mut select = connection.prepare(&sql)?;
     let mut rows = select.query(params![period.since.as_millisecond(), period.until.as_millisecond(), period.source])?;
-    let mut sums: BTreeMap<(String, String, bool, Option<String>), Sum> = BTreeMap::new();
+    // Several events about one refund are one refund, and of a running total the newest counts.
+    let mut newest: BTreeMap<(Told, String), (u64, i64)> = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        let sum = sums.entry((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)).or_default();
-        sum.count += 1;
-        sum.amount += i128::from(row.get::<_, Option<i64>>(4)?.unwrap_or_default());
+        let told: Told = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        let (events, amount) = newest.entry((told, row.get(5)?)).or_default();
+        *events += 1;
+        *amount = row.get::<_, Option<i64>>(4)?.unwrap_or_default();
+    }
+    let mut sums: BTreeMap<Told, Sum> = BTreeMap::new();
+    for ((told, _), (events, amount)) in newest {
+        let sum = sums.entry(told).or_default();
+        sum.count += events;
+        sum.amount += i128::from(amount);
     }
     let lines = sums.into_iter().map(|((source, kind, has_sale, currency), sum)| {
         let amount = currency.as_deref().map(|currency| number(currency, sum.amount)).transpose()?;
