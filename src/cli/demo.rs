@@ -17,7 +17,7 @@ use super::serve::until_stopped;
 use super::{Answer, Failure};
 use crate::app::{Bridge, load};
 use crate::domain::SystemClock;
-use crate::explain::request as explain;
+use crate::explain::{Outcome, request as explain};
 
 use crate::pack::{Case, Expected, Registry, Scenario, Source, scenarios};
 use crate::store::Store;
@@ -104,7 +104,7 @@ fn acts(packs: &Registry, sources: &std::collections::HashMap<String, Arc<Source
     for name in PROVIDERS {
         let (Some(pack), Some(source)) = (packs.get(name), sources.get(name)) else { continue };
         let (scenarios, _) = scenarios(&pack.folder);
-        let pair = scenarios.iter().find(|scenario| is_pair(scenario));
+        let pair = scenarios.iter().find(|scenario| is_pair(scenario, source));
         let single = scenarios.iter().find(|scenario| is_attributed(scenario));
         if let Some(scenario) = pair.or(single) {
             let source = Arc::clone(source);
@@ -115,12 +115,19 @@ fn acts(packs: &Registry, sources: &std::collections::HashMap<String, Arc<Source
     acts
 }
 
-/// Two requests about one sale that has both its customer and its click.
-fn is_pair(scenario: &Scenario) -> bool {
+/// Two requests that both count one sale, which has both its customer and its click.
+fn is_pair(scenario: &Scenario, source: &Source) -> bool {
+    let counts = |case: &Case| {
+        source.with_secrets(Secrets::of(&case.secrets)).is_ok_and(|source| {
+            let asked = case.request(&source.name, case.at.unwrap_or_default());
+            explain(&source, &asked, None).outcome == Outcome::Sale
+        })
+    };
     let is_whole = |sale: &Value| sale.get("clickId").is_some() && sale.get("customerExternalId").is_some();
     scenario.steps.len() == 2
         && scenario.name.contains("before")
         && matches!(&scenario.expected, Expected::Ledger(sales) if sales.len() == 1 && is_whole(&sales[0]))
+        && scenario.steps.iter().all(|step| counts(&step.case))
 }
 
 fn is_attributed(scenario: &Scenario) -> bool {

@@ -27,6 +27,9 @@ fn the_demo_tells_the_whole_story_and_ends() {
         );
         assert!(!story.contains("\u{1b}["), "no colour where nobody looks");
     }
+    // Stripe's invoice comes before the checkout that carries its click.
+    let place = |kind: &str| story.lines().position(|line| line.starts_with("→ stripe ") && line.contains(kind)).unwrap();
+    assert!(place("invoice.paid") < place("checkout.session.completed"), "{story}");
     let sales = json_of(&run(None, &["demo", "--once", "--json"]));
     assert_eq!(sales.as_array().unwrap().len(), 6);
     for sale in sales.as_array().unwrap() {
