@@ -39,7 +39,8 @@ pub struct Changes {
     pub released: Vec<SaleId>,
     /// Sales whose deliveries must not be sent because another sale stands for them, and takes over all that was said of them.
     pub merged: Vec<Merge>,
-    /// Sales whose deliveries must not be sent because today's pack does not count them.
+    /// Sales whose unsent deliveries are taken back, because today's pack does not count them or because they are decided anew; a
+    /// delivery to be made for one of them takes the old one's place.
     pub withdrawn: Vec<SaleId>,
     /// Pairs of sales, both sent, that turned out to be one purchase.
     pub double_counts: Vec<DoubleCount>,

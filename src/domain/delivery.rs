@@ -24,7 +24,7 @@ pub enum DeliveryState {
     Skipped,
     /// Not sent because its sale turned out to be part of another.
     Merged,
-    /// Not sent because its sale is not counted, as today's pack reads its events.
+    /// Not sent because a remap found that its sale is not counted, or lacks something, as today's pack reads its events.
     Withdrawn,
 }
 
