@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::attribute::{Route, Rules};
+use crate::attribute::Rules;
 use crate::domain::{Faults, Secret};
 use crate::forward::{Templates, Upstream, UpstreamConfig};
 use crate::pack::{Registry, Source, SourceConfig};
@@ -27,6 +27,8 @@ struct Document {
     attribution: attribute::Config,
     #[serde(default)]
     pack_dirs: Vec<PathBuf>,
+    #[serde(default)]
+    template_dirs: Vec<PathBuf>,
     #[serde(default)]
     sources: Vec<SourceConfig>,
     #[serde(default)]
@@ -80,11 +82,50 @@ pub fn packs(path: &Path) -> Result<Registry, Faults> {
     if !path.exists() {
         return Registry::load(&[]);
     }
-    let table = read(path)?;
+    Registry::load(&dirs_of(&read(path)?, "pack_dirs", path))
+}
+
+fn dirs_of(table: &Table, key: &str, path: &Path) -> Vec<PathBuf> {
     let folder = folder_of(path);
-    let entries = table.get("pack_dirs").and_then(Value::as_array).into_iter().flatten();
-    let dirs: Vec<PathBuf> = entries.filter_map(Value::as_str).map(|dir| folder.join(dir)).collect();
-    Registry::load(&dirs)
+    let entries = table.get(key).and_then(Value::as_array).into_iter().flatten();
+    entries.filter_map(Value::as_str).map(|dir| folder.join(dir)).collect()
+}
+
+/// The templates that a configuration knows: those in the binary and in its `template_dirs`, if there is such a file at all.
+///
+/// # Errors
+/// Every fault.
+pub fn templates(path: &Path) -> Result<Templates, Faults> {
+    if !path.exists() {
+        return Templates::load(&[]);
+    }
+    Templates::load(&dirs_of(&read(path)?, "template_dirs", path))
+}
+
+/// The upstreams of a configuration, for commands that need no secret of a source.
+///
+/// # Errors
+/// Every fault of the upstreams.
+pub fn upstreams(path: &Path) -> Result<Vec<Arc<Upstream>>, Faults> {
+    let file = path.display().to_string();
+    let mut faults = Faults::default();
+    let mut table = read(path)?;
+    let dirs = dirs_of(&table, "template_dirs", path);
+    let entries = table.get("sources").and_then(Value::as_array).cloned().unwrap_or_default();
+    let names: Vec<&str> = entries.iter().filter_map(|source| source.get("name")?.as_str()).collect();
+    let mut only = Table::new();
+    if let Some(upstreams) = table.remove("upstreams") {
+        only.insert("upstreams".to_owned(), upstreams);
+    }
+    fill_in(&mut only, &folder_of(path), &file, &mut faults);
+    let (document, found) = document::read_on::<Document>(only, &file);
+    faults.0.extend(found.0);
+    let Some(document) = document else { return Err(faults) };
+    if !faults.0.is_empty() {
+        return Err(faults);
+    }
+    let upstreams = check_upstreams(&document.upstreams, &dirs, &names, &file, &mut faults);
+    faults.or(upstreams)
 }
 
 /// The store of a configuration, for commands that only look at it and need no secret.
@@ -130,15 +171,7 @@ fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> 
         (admin.listen, admin.token)
     });
     let store_path = document.store.path(folder).map_err(|cause| faults.add(file, "store.url", cause)).unwrap_or_default();
-    let mut dirs = Vec::new();
-    for (index, dir) in document.pack_dirs.iter().enumerate() {
-        let dir = folder.join(dir);
-        if dir.is_dir() {
-            dirs.push(dir);
-        } else {
-            faults.add(file, format!("pack_dirs[{index}]"), format!("{} is not a folder", dir.display()));
-        }
-    }
+    let dirs = check_dirs(&document.pack_dirs, "pack_dirs", folder, file, faults);
     let packs = Registry::load(&dirs).unwrap_or_else(|found| {
         faults.0.extend(found.0);
         Registry::load(&[]).unwrap_or_default()
@@ -161,12 +194,10 @@ fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> 
         }
     }
     check_accounts(&sources, file, faults);
-    let upstreams = check_upstreams(&document.upstreams, file, faults);
-    let routes = upstreams
-        .iter()
-        .map(|upstream| Route { upstream: Arc::clone(&upstream.name), without_click: upstream.without_click })
-        .collect();
-    let rules = Rules::new(&document.attribution, routes);
+    let template_dirs = check_dirs(&document.template_dirs, "template_dirs", folder, file, faults);
+    let names: Vec<&str> = document.sources.iter().map(|source| source.name.as_str()).collect();
+    let upstreams = check_upstreams(&document.upstreams, &template_dirs, &names, file, faults);
+    let rules = Rules::new(&document.attribution, upstreams.iter().map(|upstream| upstream.route()).collect());
     Checked { server: document.server, admin, store_path, sources: Arc::new(sources), upstreams, rules }
 }
 
@@ -231,8 +262,27 @@ fn check_accounts(sources: &HashMap<String, Arc<Source>>, file: &str, faults: &m
     }
 }
 
-fn check_upstreams(configs: &[UpstreamConfig], file: &str, faults: &mut Faults) -> Vec<Arc<Upstream>> {
-    let templates = match Templates::load() {
+fn check_dirs(dirs: &[PathBuf], key: &str, folder: &Path, file: &str, faults: &mut Faults) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for (index, dir) in dirs.iter().enumerate() {
+        let dir = folder.join(dir);
+        if dir.is_dir() {
+            found.push(dir);
+        } else {
+            faults.add(file, format!("{key}[{index}]"), format!("{} is not a folder", dir.display()));
+        }
+    }
+    found
+}
+
+fn check_upstreams(
+    configs: &[UpstreamConfig],
+    template_dirs: &[PathBuf],
+    sources: &[&str],
+    file: &str,
+    faults: &mut Faults,
+) -> Vec<Arc<Upstream>> {
+    let templates = match Templates::load(template_dirs) {
         Ok(templates) => templates,
         Err(found) => {
             faults.0.extend(found.0);
@@ -245,7 +295,7 @@ fn check_upstreams(configs: &[UpstreamConfig], file: &str, faults: &mut Faults) 
         if configs[..index].iter().any(|other| other.name == config.name) {
             faults.add(file, format!("{key}.name"), format!("{} is the name of another upstream as well", config.name));
         }
-        match Upstream::new(config, &templates, file, &key) {
+        match Upstream::new(config, &templates, sources, file, &key) {
             Ok(upstream) => upstreams.push(Arc::new(upstream)),
             Err(found) => faults.0.extend(found.0),
         }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::hints::Hint;
 use super::slice::Place;
-use crate::domain::{DeliveryState, Event, Identity, Key, Mode, Reason, RequestId, Sale, SaleId, Scope, Statement, Timestamp};
+use crate::domain::{
+    AdjustmentRule, DeliveryState, Event, Identity, Key, Mode, Reason, RequestId, Sale, SaleId, Scope, Statement, Timestamp,
+};
 
 /// Everything that a batch changes.
 #[derive(Debug, Default)]
@@ -42,6 +44,8 @@ pub struct Changes {
     /// Sales whose unsent deliveries are taken back, because today's pack does not count them or because they are decided anew; a
     /// delivery to be made for one of them takes the old one's place.
     pub withdrawn: Vec<SaleId>,
+    /// Upstreams that may have to be told how much is left of a sale.
+    pub tells: Vec<Tell>,
     /// Pairs of sales, both sent, that turned out to be one purchase.
     pub double_counts: Vec<DoubleCount>,
 }
@@ -77,6 +81,17 @@ pub struct NewDelivery {
     pub upstream: Arc<str>,
     /// Due, held or skipped.
     pub state: DeliveryState,
+}
+
+/// A sale that was sent, and an upstream that can be told how much is left of it.
+#[derive(Debug, Clone)]
+pub struct Tell {
+    /// The sale.
+    pub sale: SaleId,
+    /// The upstream.
+    pub upstream: Arc<str>,
+    /// What it can be told.
+    pub rule: AdjustmentRule,
 }
 
 /// A statement about money that went back, with the sale that it belongs to, where that is known.

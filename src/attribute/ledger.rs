@@ -3,12 +3,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::changes::{Changes, DoubleCount, EventOutcome, EventRecord, Merge, NewDelivery, NewFetch, SaleKey};
+use super::changes::{Changes, DoubleCount, EventOutcome, EventRecord, Merge, NewDelivery, NewFetch, SaleKey, Tell};
 use super::credit::{Memory, remember};
 use super::settle::{absorb, fill, open, settle};
 use super::slice::{Place, Slice, place};
-use super::{Renewals, Rules, WithoutClick};
-use crate::domain::{Claim, DeliveryState, Event, Key, Meaning, Mode, Reason, RequestId, SaleId, SaleState, Scope, Timestamp};
+use super::{Renewals, Rules};
+use crate::domain::{Claim, Event, Key, Meaning, Mode, Reason, RequestId, SaleId, SaleState, Scope, Timestamp};
 
 /// The slice of the ledger that a batch touches.
 #[derive(Debug, Default)]
@@ -26,6 +26,8 @@ pub struct Ledger {
     pub(super) changed_hints: HashSet<Place>,
     pub(super) spent_hints: HashSet<Place>,
     pub(super) changed_sales: BTreeSet<usize>,
+    /// Sales of which something else is left than before.
+    pub(super) rebalanced: BTreeSet<usize>,
     pub(super) changed_identities: HashSet<(Scope, String)>,
     pub(super) changes: Changes,
 }
@@ -318,6 +320,19 @@ impl Ledger {
         self.changed_sales.insert(index);
         self.decide(index, rules, now);
         self.note_open(index);
+        self.tell(index, rules);
+    }
+
+    /// Upstreams that have the sale are told what is left of it; those that get it later are told then.
+    fn tell(&mut self, index: usize, rules: &Rules) {
+        let sale = &self.slice.sales[index];
+        if !sale.is_sent() || !self.rebalanced.remove(&index) {
+            return;
+        }
+        for route in &rules.upstreams {
+            let Some(rule) = route.adjustments else { continue };
+            self.changes.tells.push(Tell { sale: sale.id, upstream: Arc::clone(&route.upstream), rule });
+        }
     }
 
     fn decide(&mut self, index: usize, rules: &Rules, now: Timestamp) {
@@ -348,9 +363,8 @@ impl Ledger {
         }
         settle(sale, memory, rules, now);
         if sale.state == SaleState::Ready {
-            let has_click = sale.buyer.click_id.is_some();
             for route in &rules.upstreams {
-                let state = first_state(has_click, route.without_click);
+                let Some(state) = route.first_state(sale) else { continue };
                 let upstream = Arc::clone(&route.upstream);
                 self.changes.deliveries.push(NewDelivery { sale: sale.id, upstream, state });
             }
@@ -360,13 +374,4 @@ impl Ledger {
 
 fn event_repeated() -> Reason {
     Reason::new("event_repeated", "an event of this id was applied before, from a request with other bytes")
-}
-
-fn first_state(has_click: bool, without_click: WithoutClick) -> DeliveryState {
-    match without_click {
-        _ if has_click => DeliveryState::Due,
-        WithoutClick::Send => DeliveryState::Due,
-        WithoutClick::Hold => DeliveryState::Held,
-        WithoutClick::Skip => DeliveryState::Skipped,
-    }
 }

@@ -9,18 +9,19 @@ mod hints;
 mod learn;
 mod ledger;
 mod refold;
+mod route;
 mod settle;
 mod slice;
 mod take_back;
 
-pub use changes::{Changes, DoubleCount, EventOutcome, EventRecord, Merge, NewDelivery, NewFetch, NewStatement, SaleKey};
+pub use changes::{Changes, DoubleCount, EventOutcome, EventRecord, Merge, NewDelivery, NewFetch, NewStatement, SaleKey, Tell};
 pub use hints::{Hint, Pending};
 pub use learn::person_scope;
 pub use ledger::Ledger;
 pub use refold::{Recorded, SaleChange, Unsafe};
+pub use route::{Filter, Route, WithoutClick};
 pub use slice::{Place, Slice, Wanted, place};
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -83,26 +84,4 @@ pub enum Renewals {
     FirstClick,
     /// None at all.
     None,
-}
-
-/// One upstream, as far as the ledger is concerned.
-#[derive(Debug, Clone)]
-pub struct Route {
-    /// Its configured name.
-    pub upstream: Arc<str>,
-    /// What to do with a sale that has no click.
-    pub without_click: WithoutClick,
-}
-
-/// What to do with a sale that has no click.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WithoutClick {
-    /// Send it without.
-    #[default]
-    Send,
-    /// Keep it back; a click that arrives later releases it.
-    Hold,
-    /// Do not send it; it is shown as skipped.
-    Skip,
 }

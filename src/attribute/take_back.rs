@@ -119,6 +119,7 @@ impl Ledger {
         if (sale.taken_back, sale.adjustments) != (balance.taken_back, count) {
             (sale.taken_back, sale.adjustments) = (balance.taken_back, count);
             self.changed_sales.insert(index);
+            self.rebalanced.insert(index);
         }
     }
 }

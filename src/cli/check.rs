@@ -7,7 +7,8 @@ use serde_json::json;
 use super::Answer;
 use super::print::Printer;
 use crate::app::{Checked, load};
-use crate::forward::AmountUnit;
+use crate::domain::Mode;
+use crate::forward::{AmountUnit, Upstream};
 
 pub(super) fn run(config: &Path, printer: &Printer) -> Answer {
     let checked = match load(config) {
@@ -51,16 +52,37 @@ pub(super) fn summary(checked: &Checked, printer: &Printer) -> Vec<String> {
         lines.push(format!("source    {:<16} {} webhooks at {url}{unsigned}", source.name, source.pack.about.title));
     }
     for upstream in &checked.upstreams {
-        let unit = match upstream.amount_unit {
-            AmountUnit::Major => "amounts in major units (49.99)",
-            AmountUnit::Minor => "amounts in minor units (4999)",
-        };
-        let (name, url, rate) = (&upstream.name, &upstream.url, upstream.requests_per_minute);
-        lines.push(format!("upstream  {name:<16} {url}, {unit}, at most {rate} a minute"));
-        lines.push(printer.quiet(&format!("{:<26} refunds are not sent: {}", "", upstream.template.adjustments.not_taken)));
+        upstream_lines(upstream, checked, printer, &mut lines);
     }
     if checked.upstreams.is_empty() {
         lines.push(printer.bad("there is no [[upstreams]]: sales are counted and kept, but go nowhere"));
     }
     lines
+}
+
+fn upstream_lines(upstream: &Upstream, checked: &Checked, printer: &Printer, lines: &mut Vec<String>) {
+    let unit = match upstream.amount_unit {
+        AmountUnit::Major => "amounts in major units (49.99)",
+        AmountUnit::Minor => "amounts in minor units (4999)",
+        AmountUnit::Hundredths => "amounts in hundredths (4999)",
+    };
+    let (name, place, rate) = (&upstream.name, upstream.place(), upstream.requests_per_minute);
+    lines.push(format!("upstream  {name:<16} {place}, {unit}, at most {rate} a minute"));
+    let mut more = |text: &str| lines.push(printer.quiet(&format!("{:<26} {text}", "")));
+    let adjustments = &upstream.template.adjustments;
+    match (&upstream.adjustments, &adjustments.not_taken) {
+        (Some(_), _) if adjustments.partial => more("refunds are sent"),
+        (Some(_), _) => more("refunds are sent where nothing is left of a sale"),
+        (None, Some(why)) => more(&format!("refunds are not sent: {why}")),
+        (None, None) => more("refunds are not sent: adjustments = false"),
+    }
+    let takes = |mode| upstream.filter.accept.is_none_or(|accept| accept.takes(mode));
+    let accepts = |mode| checked.sources.values().any(|source| source.accepts(mode));
+    if [Mode::Live, Mode::Test].iter().all(|mode| takes(*mode) && accepts(*mode)) {
+        let text = format!("{:<26} BOTH live and test sales go there: accept = \"live\" keeps the test ones away", "");
+        lines.push(printer.bad(&text));
+    }
+    if let Some(warning) = &upstream.template.upstream.counts_twice {
+        lines.push(printer.quiet(&format!("{:<26} {warning}", "")));
+    }
 }

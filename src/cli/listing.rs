@@ -86,7 +86,11 @@ pub(super) fn deliveries(command: &Command, config: &Path, printer: &Printer) ->
             }
             for upstream in store.upstreams()?.into_iter().filter(|upstream| upstream.paused) {
                 let reason = upstream.reason.unwrap_or_default();
-                printer.line(printer.bad(&format!("{} is paused since {}: {reason}", upstream.name, upstream.since)));
+                printer.line(printer.bad(&format!(
+                    "{} is paused since {}: {reason}",
+                    upstream.name,
+                    upstream.since.unwrap_or_default()
+                )));
             }
             delivery_table(&deliveries, printer);
         }
@@ -128,6 +132,7 @@ pub(super) fn delivery_table(deliveries: &[DeliveryView], printer: &Printer) {
             delivery.id.to_string(),
             delivery.sale.to_string(),
             delivery.upstream.clone(),
+            what(delivery),
             delivery.invoice_id.clone().unwrap_or_default(),
             delivery.state.as_str().to_owned(),
             delivery.attempts.to_string(),
@@ -135,12 +140,23 @@ pub(super) fn delivery_table(deliveries: &[DeliveryView], printer: &Printer) {
             delivery.last_reason.clone().unwrap_or_default(),
         ]
     });
-    printer.table(&["DELIVERY", "SALE", "UPSTREAM", "INVOICE", "STATE", "TRIES", "DUE", "LAST"], rows);
+    printer.table(&["DELIVERY", "SALE", "UPSTREAM", "WHAT", "INVOICE", "STATE", "TRIES", "DUE", "LAST"], rows);
+}
+
+/// What a delivery tells: the sale, or how much of it goes back.
+fn what(delivery: &DeliveryView) -> String {
+    match &delivery.adjustment {
+        Some(step) => format!("back {} {}", step.amount, step.currency),
+        None => "sale".to_owned(),
+    }
 }
 
 /// One delivery with its attempts.
 fn show_delivery(delivery: &DeliveryView, printer: &Printer) {
-    printer.line(format!("delivery  {} of sale {} to {}", delivery.id, delivery.sale, delivery.upstream));
+    printer.line(format!("delivery  {} of sale {} to {}: {}", delivery.id, delivery.sale, delivery.upstream, what(delivery)));
+    if let Some(id) = &delivery.upstream_id {
+        printer.line(format!("known as  {} there", clean(id)));
+    }
     printer.line(format!("state     {}, {} tries, due {}", delivery.state.as_str(), delivery.attempts, delivery.due_at));
     for attempt in &delivery.history {
         let status = attempt.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
@@ -230,7 +246,8 @@ fn show_deliveries(deliveries: &[DeliveryView], printer: &Printer) {
     for delivery in deliveries {
         let reason = delivery.last_reason.as_deref().unwrap_or("not tried yet");
         let (id, upstream, state) = (delivery.id, &delivery.upstream, delivery.state.as_str());
-        printer.line(format!("delivery  {id} to {upstream}: {state}, {} tries: {reason}", delivery.attempts));
+        let what = if delivery.adjustment.is_some() { format!(" ({})", what(delivery)) } else { String::new() };
+        printer.line(format!("delivery  {id} to {upstream}{what}: {state}, {} tries: {reason}", delivery.attempts));
     }
 }
 
@@ -270,8 +287,11 @@ fn standing(sale: &SaleView) -> String {
             None => sale.state.clone(),
         };
     }
-    let states: Vec<String> =
-        sale.deliveries.iter().map(|delivery| format!("{} {}", delivery.upstream, delivery.state.as_str())).collect();
+    let state = |delivery: &DeliveryView| {
+        let what = if delivery.adjustment.is_some() { " refund" } else { "" };
+        format!("{}{what} {}", delivery.upstream, delivery.state.as_str())
+    };
+    let states: Vec<String> = sale.deliveries.iter().map(state).collect();
     if !sale.possible_double_counts.is_empty() {
         return format!("{}, possible double count of {:?}", states.join(", "), sale.possible_double_counts);
     }

@@ -13,6 +13,8 @@ mod report;
 mod retry;
 mod send;
 mod serve;
+mod upstream;
+mod upstream_show;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -61,6 +63,9 @@ enum Command {
     /// The queues: each sale event on its way to each upstream
     #[command(subcommand)]
     Deliveries(retry::Command),
+    /// Where sales go: what each upstream is sent and answers, whether it works, and whether its queue stands still
+    #[command(subcommand)]
+    Upstream(upstream::Command),
     /// The ledger over a period: sales, attribution, what is parked, what went back, and what may be counted twice
     Report(report::Arguments),
 }
@@ -89,6 +94,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Requests(command) => remap::run(&command, &arguments.config, &printer),
         Command::Report(report) => report::run(&report, &arguments.config, &printer),
         Command::Deliveries(command) => retry::run(&command, &arguments.config, &printer),
+        Command::Upstream(command) => upstream::run(&command, &arguments.config, &printer),
         Command::Explain(explain) => explain::run(&explain, &arguments.config, &printer),
         Command::Pack(command) => pack::run(&command, &arguments.config, &printer),
     };

@@ -1,81 +1,200 @@
-//! `salebridge deliveries retry`: resuming by hand, with a preview.
+//! `salebridge deliveries retry`: sending again by hand, with a preview.
 
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::Path;
+use std::sync::Arc;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::listing::{self, delivery_table};
-use super::print::Printer;
+use super::period::instant;
+use super::print::{Printer, clean};
 use super::{Answer, Failure, runtime, visit};
-use crate::domain::{Clock as _, SystemClock};
-use crate::store::{Retry, Store as _};
+use crate::app::upstreams;
+use crate::domain::{Clock as _, DeliveryId, DeliveryState, SystemClock, Timestamp};
+use crate::forward::{Outgoing, Upstream};
+use crate::store::{Retry, RetryView, Sqlite, Store as _};
+
+/// So many deliveries are listed before they are sent.
+const LISTED: usize = 20;
+/// So many requests are shown as they would be sent.
+const SHOWN: usize = 3;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     #[command(flatten)]
     Listing(listing::Command),
-    /// Make a delivery due at once, or all dead letters; shows first what would be sent
-    Retry {
-        /// Its number
-        #[arg(required_unless_present = "dead")]
-        id: Option<i64>,
-        /// All dead letters
-        #[arg(long, conflicts_with = "id")]
-        dead: bool,
-        /// Only those of this upstream
-        #[arg(long, requires = "dead", value_name = "NAME")]
-        upstream: Option<String>,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
+    /// Send deliveries again: one, some by a filter, or all dead letters. Says first what would be sent, and what had better not be
+    Retry(RetryArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RetryArguments {
+    /// Their numbers
+    #[arg(required_unless_present_any = ["dead", "state", "upstream", "source", "status", "since", "until"])]
+    ids: Vec<DeliveryId>,
+    /// Dead letters; so it is where neither numbers nor --state are given
+    #[arg(long, conflicts_with_all = ["ids", "state"])]
+    dead: bool,
+    /// Those in this state: dead, due, held, skipped, delivered, duplicate or unattributed; repeatable
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    state: Vec<DeliveryState>,
+    /// Those to this upstream
+    #[arg(long, value_name = "NAME")]
+    upstream: Option<String>,
+    /// Those of sales of this source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Those whose last answer had this HTTP status
+    #[arg(long, value_name = "CODE")]
+    status: Option<u16>,
+    /// Those made at this day (UTC) or instant, or later
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Those made before this day (UTC) or instant
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Also what was accepted before: the upstream knows it again by its idempotency key
+    #[arg(long)]
+    accepted: bool,
+    /// Also what may have been accepted so long ago that the upstream would count it a second time
+    #[arg(long)]
+    past_window: bool,
+    /// Only say what would be sent
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, conflicts_with = "dry_run")]
+    yes: bool,
 }
 
 pub(super) fn run(command: &Command, config: &Path, printer: &Printer) -> Answer {
     match command {
         Command::Listing(command) => listing::deliveries(command, config, printer),
-        Command::Retry { id, upstream, yes, .. } => {
-            let which = id.map_or_else(|| Retry::Dead(upstream.clone()), Retry::One);
-            retry(which, *yes, config, printer)
-        }
+        Command::Retry(arguments) => retry(arguments, config, printer),
     }
 }
 
-fn retry(which: Retry, yes: bool, config: &Path, printer: &Printer) -> Answer {
+fn retry(arguments: &RetryArguments, config: &Path, printer: &Printer) -> Answer {
     let store = visit(config)?;
-    let found = store.retryable(&which)?;
-    if found.is_empty() {
-        return Err(Failure::No(match which {
-            Retry::One(id) => format!("delivery {id} is not there, was accepted already, or is being sent"),
-            Retry::Dead(_) => "there are no dead letters".to_owned(),
+    let upstreams = upstreams(config)?;
+    let now = SystemClock.now();
+    let which = selection(arguments, &upstreams, now)?;
+    let view = store.retryable(&which, LISTED)?;
+    let requests = requests(&store, &view, &upstreams, now)?;
+    if !printer.is_json() {
+        preview(&view, &requests, printer);
+    }
+    if view.count == 0 {
+        let left_out = view.accepted + view.past_window;
+        return Err(Failure::No(match left_out {
+            0 => "nothing matches that could be sent".to_owned(),
+            _ => format!("nothing is sent: {} accepted already, {} past the upstream's memory", view.accepted, view.past_window),
         }));
     }
-    if !printer.is_json() {
-        printer.line(format!("to be sent again, under the same invoice ids: {}", found.len()));
-        delivery_table(&found, printer);
-        for delivery in found.iter().take(3) {
-            if let Some(sale) = store.sale(delivery.sale)? {
-                printer.line(printer.quiet(&serde_json::Value::Object(sale.event).to_string()));
-            }
+    if arguments.dry_run {
+        if printer.is_json() {
+            printer.json(&json!({"preview": view, "requests": requests, "resumed": 0}));
         }
+        return Ok(());
     }
-    if !yes && !agrees(printer)? {
+    if !arguments.yes && !agrees(printer)? {
         return Err(Failure::No("nothing was changed".to_owned()));
     }
-    let count = runtime()?.block_on(store.retry(which, SystemClock.now()))?;
+    let count = runtime()?.block_on(store.retry(which, now))?;
     if printer.is_json() {
-        printer.json(&json!({"resumed": count}))
+        printer.json(&json!({"preview": view, "requests": requests, "resumed": count}));
     } else {
-        printer.line(format!("{count} resumed; a running bridge sends them within a second"))
+        printer.line(format!(
+            "{count} resumed; a running bridge sends them within a second, as fast as the upstream's limit allows"
+        ));
     }
     Ok(())
 }
 
+fn selection(arguments: &RetryArguments, upstreams: &[Arc<Upstream>], now: Timestamp) -> Result<Retry, Failure> {
+    let bound = |option: &str, text: &Option<String>| text.as_deref().map(|text| instant(option, text)).transpose();
+    let forgotten = |upstream: &Arc<Upstream>| {
+        let before = match (&upstream.template.idempotency.key, upstream.template.idempotency.window_secs) {
+            (None, _) => Some(now),
+            (Some(_), Some(secs)) => now.checked_sub(std::time::Duration::from_secs(secs)).ok(),
+            (Some(_), None) => None,
+        };
+        before.map(|before| (upstream.name.to_string(), before))
+    };
+    Ok(Retry {
+        ids: arguments.ids.clone(),
+        states: arguments.state.clone(),
+        upstream: arguments.upstream.clone(),
+        source: arguments.source.clone(),
+        status: arguments.status,
+        since: bound("--since", &arguments.since)?,
+        until: bound("--until", &arguments.until)?,
+        accepted: arguments.accepted,
+        past_window: arguments.past_window,
+        forgotten_before: upstreams.iter().filter_map(forgotten).collect(),
+    })
+}
+
+/// The first requests as they would be sent now, without secrets.
+fn requests(store: &Sqlite, view: &RetryView, upstreams: &[Arc<Upstream>], now: Timestamp) -> Result<Vec<String>, Failure> {
+    let mut requests = Vec::new();
+    for delivery in view.first.iter().take(SHOWN) {
+        let Some(found) = store.outgoing(delivery.id)? else { continue };
+        let upstream = upstreams.iter().find(|upstream| *upstream.name == *delivery.upstream);
+        requests.push(match upstream {
+            Some(upstream) => {
+                let outgoing = Outgoing::new(&found.sale, found.adjustment, found.upstream_id);
+                match upstream.render(&outgoing, now) {
+                    Ok(rendered) => rendered.shown(upstream),
+                    Err(error) => format!("(not sent: {error})"),
+                }
+            }
+            None => format!("(not sent: the configuration has no upstream named {})", delivery.upstream),
+        });
+    }
+    Ok(requests)
+}
+
+fn preview(view: &RetryView, requests: &[String], printer: &Printer) {
+    if view.accepted > 0 {
+        printer.line(format!("left out: {} that the upstream accepted before; --accepted sends them again", view.accepted));
+    }
+    if view.past_window > 0 {
+        printer.line(printer.bad(&format!(
+            "left out: {} that may have been accepted, and that the upstream would count a second time; look for them in its dashboard, \
+             then --past-window sends them again",
+            view.past_window
+        )));
+    }
+    if view.count == 0 {
+        return;
+    }
+    printer.line(format!("to be sent again, under the same ids: {}", view.count));
+    delivery_table(&view.first, printer);
+    if view.count > view.first.len() {
+        printer.line(format!("… and {} more", view.count - view.first.len()));
+    }
+    for request in requests {
+        printer.line("");
+        printer.line(printer.quiet(&clean(request)));
+    }
+    printer.line("");
+}
+
+fn state(text: &str) -> Result<DeliveryState, String> {
+    match DeliveryState::parse(text) {
+        Some(DeliveryState::Sending | DeliveryState::Merged | DeliveryState::Withdrawn) | None => {
+            Err("is none of dead, due, held, skipped, delivered, duplicate, unattributed".to_owned())
+        }
+        Some(state) => Ok(state),
+    }
+}
+
 fn agrees(printer: &Printer) -> Result<bool, Failure> {
     if printer.is_json() || !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage("say --yes where nobody can be asked".to_owned()));
+        return Err(Failure::Usage("say --yes, or --dry-run, where nobody can be asked".to_owned()));
     }
     printer.line("Send them? [y/N]");
     let mut line = String::new();

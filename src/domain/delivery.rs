@@ -1,6 +1,31 @@
-//! One sale event on its way to one upstream.
+//! One sale, or money of it that went back, on its way to one upstream.
 
 use serde::{Deserialize, Serialize};
+
+use super::clock::Timestamp;
+
+/// Money of a sale that went back, as an upstream is told of it: one step after another, each in terms of the amount that was
+/// counted and sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdjustmentStep {
+    /// Which step of this sale at this upstream it is, from 1.
+    pub number: u32,
+    /// How much goes back with it, in minor units of the sale's currency; below zero where money came back after all.
+    pub minor: i64,
+    /// How much of the sale is taken back with it, in minor units.
+    pub taken_back: i64,
+    /// When it was counted.
+    pub at: Timestamp,
+}
+
+/// What an upstream can be told of money that went back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdjustmentRule {
+    /// True where a part of a sale can be taken back, not only the whole.
+    pub partial: bool,
+    /// True where it can be told that money came back after all.
+    pub reversible: bool,
+}
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,8 +69,23 @@ pub enum AttemptOutcome {
     RetryLimited,
     /// Never: a dead letter.
     Rejected,
+    /// It was sent, but no answer came: perhaps it was accepted, perhaps not.
+    Unknown,
     /// The upstream is misconfigured; its whole queue stands still and nothing is burnt.
     Paused,
+}
+
+impl AdjustmentRule {
+    /// How much is to be told now, in minor units: of a sale of `amount` of which `taken_back` is gone, and `told` was told. `None`
+    /// where there is nothing to tell, or nothing that the upstream could take.
+    pub fn step(self, amount: i64, taken_back: i64, told: i64) -> Option<i64> {
+        let taken_back = if self.partial || taken_back >= amount { taken_back.min(amount) } else { 0 };
+        match taken_back - told {
+            0 => None,
+            more @ 1.. => Some(more),
+            less => self.reversible.then_some(less),
+        }
+    }
 }
 
 impl DeliveryState {
@@ -62,6 +102,14 @@ impl DeliveryState {
         Self::Merged,
         Self::Withdrawn,
     ];
+
+    /// True where the upstream has it, whether or not it counted it.
+    pub fn is_accepted(self) -> bool {
+        match self {
+            Self::Delivered | Self::Duplicate | Self::Unattributed => true,
+            Self::Due | Self::Sending | Self::Dead | Self::Held | Self::Skipped | Self::Merged | Self::Withdrawn => false,
+        }
+    }
 
     /// The state as it is written.
     pub fn as_str(self) -> &'static str {
@@ -95,7 +143,30 @@ impl AttemptOutcome {
             Self::Retry => "retry",
             Self::RetryLimited => "retry_limited",
             Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
             Self::Paused => "paused",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AdjustmentRule;
+
+    #[test]
+    fn what_is_told_brings_the_upstream_to_where_the_sale_stands() {
+        let full = AdjustmentRule { partial: true, reversible: true };
+        assert_eq!(full.step(1000, 400, 0), Some(400));
+        assert_eq!(full.step(1000, 400, 400), None);
+        assert_eq!(full.step(1000, 1200, 400), Some(600), "never more than the sale");
+        assert_eq!(full.step(1000, 0, 400), Some(-400), "money came back");
+        let one_way = AdjustmentRule { reversible: false, ..full };
+        assert_eq!(one_way.step(1000, 100, 400), None);
+        assert_eq!(one_way.step(1000, 500, 400), Some(100), "only what is new");
+        let whole = AdjustmentRule { partial: false, reversible: false };
+        assert_eq!(whole.step(1000, 999, 0), None);
+        assert_eq!(whole.step(1000, 1000, 0), Some(1000));
+        let back = AdjustmentRule { partial: false, reversible: true };
+        assert_eq!(back.step(1000, 999, 1000), Some(-1000), "a part is not told, so the whole comes back");
     }
 }

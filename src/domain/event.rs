@@ -23,6 +23,19 @@ pub enum Mode {
     Test,
 }
 
+/// Which modes are counted and forwarded; the others are stored and shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Accept {
+    /// Real money only.
+    #[default]
+    Live,
+    /// The sandbox only.
+    Test,
+    /// Both, never mixed.
+    All,
+}
+
 /// Where keys and identities are shared: one account of a provider, in one mode. Live and test never meet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
@@ -203,6 +216,16 @@ pub struct Event {
     pub renewal: bool,
     /// What it says about money.
     pub meaning: Meaning,
+}
+
+impl Accept {
+    /// Whether this mode is one of them.
+    pub fn takes(self, mode: Mode) -> bool {
+        match (self, mode) {
+            (Self::All, _) | (Self::Live, Mode::Live) | (Self::Test, Mode::Test) => true,
+            (Self::Live, Mode::Test) | (Self::Test, Mode::Live) => false,
+        }
+    }
 }
 
 impl Mode {

@@ -96,6 +96,18 @@ impl Money {
 }
 
 impl Money {
+    /// The amount as a whole number of units that have so many decimals of the major unit (2: hundredths), whatever the currency;
+    /// `None` where it is none.
+    pub fn in_units_of(self, decimals: u32) -> Option<String> {
+        let minor = i128::from(self.minor);
+        let exponent = u32::from(self.currency.exponent());
+        if exponent <= decimals {
+            return Some((minor * 10_i128.pow(decimals - exponent)).to_string());
+        }
+        let surplus = 10_i128.pow(exponent - decimals);
+        (minor % surplus == 0).then(|| (minor / surplus).to_string())
+    }
+
     /// Another amount of the same currency.
     pub fn with(self, minor: i64) -> Self {
         Self { minor, ..self }
@@ -153,6 +165,17 @@ mod tests {
         assert_eq!(money(1580, "JPY").to_major(), "1580");
         assert_eq!(money(1234, "KWD").to_major(), "1.234");
         assert_eq!(money(-5, "EUR").to_major(), "-0.05");
+    }
+
+    #[test]
+    fn other_units_are_whole_numbers_or_nothing() {
+        assert_eq!(money(4990, "USD").in_units_of(2).as_deref(), Some("4990"));
+        assert_eq!(money(1580, "JPY").in_units_of(2).as_deref(), Some("158000"));
+        assert_eq!(money(1230, "KWD").in_units_of(2).as_deref(), Some("123"));
+        assert_eq!(money(1234, "KWD").in_units_of(2), None);
+        assert_eq!(money(1200, "MGA").in_units_of(0).as_deref(), Some("12"));
+        assert_eq!(money(1234, "MGA").in_units_of(0), None);
+        assert_eq!(money(i64::MAX, "JPY").in_units_of(2).as_deref(), Some("922337203685477580700"));
     }
 
     #[test]

@@ -82,7 +82,8 @@ impl HttpFetcher {
         let accept = ("Accept".to_owned(), Secret::new("application/json"));
         let has_accept = self.access.headers.keys().any(|name| name.eq_ignore_ascii_case("accept"));
         let all = own.chain((!has_accept).then_some(accept)).chain(headers).collect();
-        Ok(Request { url, body, headers: all })
+        let method = if body.is_some() { "POST" } else { "GET" };
+        Ok(Request { method, url, body, headers: all })
     }
 
     async fn credentials(&self, path: &str, now: Timestamp) -> Result<Vec<(String, Secret)>, Failure> {
@@ -141,7 +142,8 @@ impl HttpFetcher {
         let credentials = basic(self.secret(client), self.secret(secret));
         let headers = vec![("Authorization".to_owned(), Secret::new(credentials))];
         let body = ("application/x-www-form-urlencoded", "grant_type=client_credentials".to_owned());
-        let answer = self.client.ask(self.request(path, headers, Some(body))?).await.map_err(|why| no_answer(&why))?;
+        let answer =
+            self.client.ask(self.request(path, headers, Some(body))?).await.map_err(|why| no_answer(&why.to_string()))?;
         let text = judged(answer, now)?;
         let granted: Granted =
             serde_json::from_str(&text).map_err(|_| Failure::Later("the API gave no access token".to_owned(), None))?;
@@ -156,7 +158,7 @@ impl HttpFetcher {
 impl Fetcher for HttpFetcher {
     async fn fetch(&self, path: &str, now: Timestamp) -> Result<String, Failure> {
         let headers = self.credentials(path, now).await?;
-        let answer = self.client.ask(self.request(path, headers, None)?).await.map_err(|why| no_answer(&why))?;
+        let answer = self.client.ask(self.request(path, headers, None)?).await.map_err(|why| no_answer(&why.to_string()))?;
         if answer.status == 401 {
             *self.token.lock().await = None; // it may have been taken back before its time
         }

@@ -13,19 +13,22 @@ pub struct Judgement {
     pub outcome: AttemptOutcome,
     /// What happened and what to do, for the operator.
     pub advice: String,
+    /// The id that the upstream gave to the sale.
+    pub upstream_id: Option<String>,
 }
 
 impl Template {
-    /// Judges an answer: the first rule that matches wins. An answer outside 2xx to 5xx is tried again.
-    pub fn judge(&self, answer: &Answer) -> Judgement {
+    /// Judges an answer to a sale, or to an adjustment: the first rule that matches wins. A status outside 200 to 599 is tried again.
+    pub fn judge(&self, answer: &Answer, is_adjustment: bool) -> Judgement {
         let body: Option<Value> = serde_json::from_str(&answer.body).ok();
-        let matching = self.answers.iter().find(|rule| rule.matches(answer, body.as_ref()));
-        match matching {
-            Some(rule) => Judgement { outcome: rule.outcome, advice: rule.advice.clone() },
-            None => {
-                Judgement { outcome: AttemptOutcome::Retry, advice: "this status is not one that an API answers with".to_owned() }
-            }
-        }
+        let matching = self.rules(is_adjustment).find(|rule| rule.matches(answer, body.as_ref()));
+        let (outcome, advice) = match matching {
+            Some(rule) => (rule.outcome, rule.advice.clone()),
+            None => (AttemptOutcome::Retry, "this status is not one that an API answers with".to_owned()),
+        };
+        let pointer = self.request.capture.as_ref().filter(|_| !is_adjustment);
+        let upstream_id = pointer.and_then(|pointer| scalar(body.as_ref()?.pointer(pointer)?));
+        Judgement { outcome, advice, upstream_id }
     }
 }
 
@@ -39,13 +42,19 @@ impl Rule {
             Some(BodyKind::Html) => answer.is_html(),
             None => true,
         };
-        let is_value = match (&self.pointer, &self.is) {
-            (Some(pointer), Some(wanted)) => {
-                body.and_then(|body| body.pointer(pointer)).is_some_and(|found| text(found) == *wanted)
-            }
-            (Some(_) | None, Some(_) | None) => true,
-        };
-        is_status && is_kind && is_value
+        is_status && is_kind && self.holds(answer, body)
+    }
+
+    fn holds(&self, answer: &Answer, body: Option<&Value>) -> bool {
+        let found = self.pointer.as_ref().and_then(|pointer| body?.pointer(pointer));
+        let holds = |text: &str, part: &String| text.to_lowercase().contains(&part.to_lowercase());
+        match (&self.pointer, &self.is, &self.contains) {
+            (Some(_), Some(wanted), _) => found.is_some_and(|found| text(found) == *wanted),
+            (Some(_), None, Some(part)) => found.is_some_and(|found| holds(&text(found), part)),
+            (Some(_), None, None) => found.is_none_or(Value::is_null),
+            (None, _, Some(part)) => holds(&answer.body, part),
+            (None, _, None) => true,
+        }
     }
 }
 
@@ -55,6 +64,19 @@ impl Answer {
         let start = self.body.trim_start().as_bytes();
         let begins = |tag: &[u8]| start.len() >= tag.len() && start[..tag.len()].eq_ignore_ascii_case(tag);
         is_declared || begins(b"<!doctype html") || begins(b"<html")
+    }
+}
+
+/// The text or number at a place of a JSON document.
+pub(super) fn scalar_at(body: &str, pointer: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    scalar(body.pointer(pointer)?)
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(_) | Value::Number(_) => Some(text(value)),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

@@ -3,19 +3,24 @@
 //! A template says how an upstream is spoken to and how its answers are judged; an [`Upstream`] is one configured use of it;
 //! a [`Sender`] works through its queue.
 
+mod attempt;
+mod cases;
 mod judge;
 mod limiter;
 mod render;
 mod schedule;
 mod sender;
+mod sign;
 mod template;
+mod trial;
 mod upstream;
 
+pub use cases::CaseReport;
 pub use judge::Judgement;
 pub use limiter::Limiter;
+pub use render::{Outgoing, RenderError, Rendered};
 pub use schedule::{Next, Schedule};
 pub use sender::Sender;
-pub use template::{Template, Templates};
-pub use upstream::{AmountUnit, TimestampPolicy, Upstream, UpstreamConfig};
-
-pub use render::RenderError;
+pub use template::{AmountUnit, Auth, Field, Rule, Template, Templates, Transport};
+pub use trial::{Sample, Trial, Verdict};
+pub use upstream::{TimestampPolicy, Upstream, UpstreamConfig};

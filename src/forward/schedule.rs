@@ -58,8 +58,11 @@ impl Default for Schedule {
 impl Schedule {
     /// Where a delivery stands after an attempt that came to `outcome` at `now`. `attempts` counts this one as well,
     /// `tried_since` is when the first one began, `random` is any number, `asked` what the upstream asked to wait.
+    /// `counts_repeats`: what may have been accepted must not be sent again by itself.
+    #[expect(clippy::too_many_arguments, reason = "all that the next step depends on; time and chance are parameters")]
     pub fn next(
         &self,
+        counts_repeats: bool,
         outcome: AttemptOutcome,
         attempts: u32,
         tried_since: Timestamp,
@@ -74,15 +77,18 @@ impl Schedule {
             AttemptOutcome::Duplicate => done(DeliveryState::Duplicate),
             AttemptOutcome::Unattributed => done(DeliveryState::Unattributed),
             AttemptOutcome::Rejected => done(DeliveryState::Dead),
+            AttemptOutcome::Unknown if counts_repeats => done(DeliveryState::Dead),
             AttemptOutcome::Paused => Next { state: DeliveryState::Due, due_at: now, counts: false },
             AttemptOutcome::RetryLimited if attempts >= self.limited_attempts => done(DeliveryState::Dead),
             AttemptOutcome::RetryLimited => {
                 after(jittered(self.limited_first_delay, self.longest_delay, attempts, random).max(asked.unwrap_or_default()))
             }
-            AttemptOutcome::Retry if now.duration_since(tried_since).unsigned_abs() >= self.give_up_after => {
+            AttemptOutcome::Retry | AttemptOutcome::Unknown
+                if now.duration_since(tried_since).unsigned_abs() >= self.give_up_after =>
+            {
                 done(DeliveryState::Dead)
             }
-            AttemptOutcome::Retry => after(self.delay(attempts, asked, random)),
+            AttemptOutcome::Retry | AttemptOutcome::Unknown => after(self.delay(attempts, asked, random)),
         }
     }
 
@@ -126,7 +132,7 @@ mod tests {
         let mut attempts = 0;
         let state = loop {
             attempts += 1;
-            let next = schedule.next(AttemptOutcome::Retry, attempts, created, now, None, u64::MAX / 3);
+            let next = schedule.next(false, AttemptOutcome::Retry, attempts, created, now, None, u64::MAX / 3);
             assert!(next.due_at.duration_since(now) <= jiff::SignedDuration::from_hours(4));
             if next.state != DeliveryState::Due {
                 break next.state;
@@ -138,9 +144,17 @@ mod tests {
     }
 
     #[test]
+    fn what_may_have_been_accepted_is_sent_again_only_where_a_repeat_is_known() {
+        let now = at("2026-11-22T05:11:00Z");
+        let state =
+            |counts_repeats| Schedule::default().next(counts_repeats, AttemptOutcome::Unknown, 1, now, now, None, 1).state;
+        assert_eq!((state(false), state(true)), (DeliveryState::Due, DeliveryState::Dead));
+    }
+
+    #[test]
     fn a_paused_upstream_burns_nothing() {
         let now = at("2026-11-22T05:11:00Z");
-        let next = Schedule::default().next(AttemptOutcome::Paused, 7, now, now, None, 1);
+        let next = Schedule::default().next(false, AttemptOutcome::Paused, 7, now, now, None, 1);
         assert_eq!(next, Next { state: DeliveryState::Due, due_at: now, counts: false });
     }
 }

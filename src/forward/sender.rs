@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::attempt::{Failed, Tried, attempt};
 use super::limiter::Limiter;
-use super::schedule::Schedule;
 use super::upstream::Upstream;
 use crate::domain::{AttemptOutcome, Clock, DeliveryState, Timestamp};
-use crate::outbound::{Answer, Client};
-use crate::store::{Attempt, Claimed, Error, Store};
+use crate::outbound::Client;
+use crate::store::{Attempt, Claimed, Error, Lease, Store};
 
 /// So much of an answer is kept.
 const KEPT_ANSWER_CHARS: usize = 2_000;
 /// Longer than any attempt takes; a lease that runs out belongs to a process that died.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
+/// After so long the upstream's name is looked up anew, whatever connections there are.
+const CLIENT_AGE: Duration = Duration::from_secs(60);
 
 /// Works through the queue of one upstream.
 pub struct Sender {
@@ -23,34 +25,21 @@ pub struct Sender {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     random: Box<dyn FnMut() -> u64 + Send>,
-    schedule: Schedule,
     client: Client,
+    client_since: Timestamp,
     limiter: Limiter,
     pause: Option<Pause>,
     in_flight: JoinSet<Tried>,
     over: Vec<Tried>,
     judged: Vec<Attempt>,
+    /// What the store was not told yet: the pause began (with the reason), or ended.
+    news: Option<Option<String>>,
 }
 
-/// Why, and until when, the queue stands still.
-#[derive(Debug)]
+/// Until when the queue stands still.
+#[derive(Debug, Clone, Copy)]
 struct Pause {
     until: Timestamp,
-}
-
-/// An attempt that is over.
-struct Tried {
-    claimed: Claimed,
-    started_at: Timestamp,
-    request: String,
-    result: Result<Answer, Failed>,
-}
-
-enum Failed {
-    /// The sale cannot be written in the upstream's form.
-    Unrenderable(String),
-    /// No answer came: perhaps the upstream has the sale, perhaps not.
-    Unanswered(String),
 }
 
 impl Sender {
@@ -64,22 +53,22 @@ impl Sender {
         clock: Arc<dyn Clock>,
         random: Box<dyn FnMut() -> u64 + Send>,
     ) -> Result<Self, String> {
-        let client =
-            Client::new(upstream.limits()).map_err(|cause| format!("{}: no client can be made: {cause}", upstream.name))?;
-        let limiter = Limiter::new(upstream.requests_per_minute, clock.now());
-        let in_flight = JoinSet::new();
+        let client = client(&upstream)?;
+        let now = clock.now();
+        let limiter = Limiter::new(upstream.requests_per_minute, now);
         Ok(Self {
             upstream,
             store,
             clock,
             random,
-            schedule: Schedule::default(),
             client,
+            client_since: now,
             limiter,
             pause: None,
-            in_flight,
+            in_flight: JoinSet::new(),
             over: Vec::new(),
             judged: Vec::new(),
+            news: None,
         })
     }
 
@@ -88,16 +77,37 @@ impl Sender {
         &self.upstream.name
     }
 
-    /// Records what is over and begins what may be begun, without waiting for either. Answers with how many were begun.
+    /// Records what is over and begins what may be begun, without waiting for either to end. Answers with how many were begun.
     ///
     /// # Errors
     /// The store's; what was tried but not recorded is recorded with the next step.
     pub async fn step(&mut self) -> Result<usize, Error> {
-        while let Some(Ok(attempt)) = self.in_flight.try_join_next() {
-            self.over.push(attempt);
+        while let Some(Ok(tried)) = self.in_flight.try_join_next() {
+            self.over.push(tried);
         }
-        self.record().await?;
-        self.begin().await
+        self.judge_all();
+        if self.pause.is_some() && self.news.is_none() && !self.store.is_paused(&self.upstream.name).await? {
+            self.pause = None; // a person started the queue again
+        }
+        let now = self.clock.now();
+        let count = self.limiter.available(now).min(self.free_slots(now));
+        // Both share one commit.
+        let (recorded, claimed) = tokio::join!(record(&*self.store, &self.upstream, &self.judged, &self.news, now), async {
+            if count == 0 { Ok(Vec::new()) } else { self.store.claim(self.lease(now, count)).await }
+        });
+        // What cannot be recorded now is recorded with the next step: an answer is never forgotten.
+        if recorded.is_ok() {
+            self.judged.clear();
+            self.news = None;
+        }
+        let claimed = claimed?;
+        // An adjustment whose sale has to be found first takes two requests.
+        let finds = self.upstream.template.adjustments.find.is_some();
+        let searches = claimed.iter().filter(|claimed| finds && claimed.adjustment.is_some()).count();
+        self.limiter.take(claimed.len() + searches, now);
+        let begun = claimed.len();
+        claimed.into_iter().for_each(|claimed| self.send(claimed, now));
+        recorded.map(|()| begun)
     }
 
     /// Waits until an attempt is over, something may be due, or `limit` has passed. May be cancelled at any point.
@@ -116,30 +126,32 @@ impl Sender {
     /// The store's.
     pub async fn finish(&mut self, limit: Duration) -> Result<(), Error> {
         let deadline = tokio::time::Instant::now() + limit;
-        while let Ok(Some(Ok(attempt))) = tokio::time::timeout_at(deadline, self.in_flight.join_next()).await {
-            self.over.push(attempt);
+        while let Ok(Some(Ok(tried))) = tokio::time::timeout_at(deadline, self.in_flight.join_next()).await {
+            self.over.push(tried);
         }
-        self.record().await
+        self.judge_all();
+        record(&*self.store, &self.upstream, &self.judged, &self.news, self.clock.now()).await?;
+        self.judged.clear();
+        self.news = None;
+        Ok(())
     }
 
-    async fn begin(&mut self) -> Result<usize, Error> {
-        let now = self.clock.now();
-        if self.pause.is_some() && !self.store.is_paused(&self.upstream.name).await? {
-            self.pause = None; // a person resumed the queue by hand
+    fn send(&mut self, claimed: Claimed, now: Timestamp) {
+        let age = Duration::try_from(now.duration_since(self.client_since)).unwrap_or_default();
+        if age >= CLIENT_AGE {
+            // One that cannot be made now is made later; the present one works.
+            if let Ok(client) = client(&self.upstream) {
+                self.client = client;
+            }
+            self.client_since = now;
         }
-        let count = self.limiter.available(now).min(self.free_slots(now));
-        if count == 0 {
-            return Ok(0);
-        }
-        let lease = Duration::from_secs(self.upstream.template.limits.timeout_secs) + LEASE_MARGIN;
-        let claimed = self.store.claim(&self.upstream.name, now, now + lease, count).await?;
-        self.limiter.take(claimed.len(), now);
-        let begun = claimed.len();
-        for claimed in claimed {
-            let (upstream, client) = (Arc::clone(&self.upstream), self.client.clone());
-            self.in_flight.spawn(attempt(upstream, client, claimed, now));
-        }
-        Ok(begun)
+        self.in_flight.spawn(attempt(Arc::clone(&self.upstream), self.client.clone(), claimed, now));
+    }
+
+    fn lease(&self, now: Timestamp, limit: usize) -> Lease {
+        let upstream = Arc::clone(&self.upstream.name);
+        let until = now + self.upstream.timeout + LEASE_MARGIN;
+        Lease { upstream, now, until, limit, counts_repeats: self.upstream.template.counts_repeats() }
     }
 
     /// How many more attempts may be under way at once.
@@ -147,76 +159,75 @@ impl Sender {
         match &self.pause {
             Some(pause) if now < pause.until => 0,
             Some(_) => usize::from(self.in_flight.is_empty()),
-            None => self.upstream.template.limits.max_in_flight.saturating_sub(self.in_flight.len()),
+            None => self.upstream.max_in_flight.saturating_sub(self.in_flight.len()),
         }
     }
 
-    async fn record(&mut self) -> Result<(), Error> {
+    /// Judges what is over, and finds out what that says of the upstream as a whole.
+    fn judge_all(&mut self) {
         let now = self.clock.now();
+        let (mut refusal, mut is_answered) = (None, false);
         for tried in std::mem::take(&mut self.over) {
             let attempt = self.judge(tried, now);
             log(&self.upstream.name, &attempt);
-            self.judged.push(attempt);
-        }
-        if self.judged.is_empty() {
-            return Ok(());
-        }
-        // What cannot be recorded now is recorded with the next step: an answer is never forgotten.
-        self.store.record(self.judged.clone()).await?;
-        let mut refusal = None;
-        let mut is_answered = false;
-        for attempt in self.judged.drain(..) {
             match attempt.outcome {
-                AttemptOutcome::Paused => refusal = Some(attempt.reason),
+                AttemptOutcome::Paused => refusal = Some(attempt.reason.clone()),
+                AttemptOutcome::Rejected if attempt.status.is_none() => {} // it was never sent
                 AttemptOutcome::Delivered
                 | AttemptOutcome::Duplicate
                 | AttemptOutcome::Unattributed
-                | AttemptOutcome::Rejected => {
-                    is_answered = true;
-                }
-                AttemptOutcome::Retry | AttemptOutcome::RetryLimited => {}
+                | AttemptOutcome::Rejected => is_answered = true,
+                AttemptOutcome::Retry | AttemptOutcome::RetryLimited | AttemptOutcome::Unknown => {}
             }
+            self.judged.push(attempt);
         }
+        let upstream = &*self.upstream.name;
         match refusal {
             Some(reason) => {
                 if self.pause.is_none() {
-                    tracing::error!(upstream = %self.upstream.name, reason, "the upstream is paused: its queue stands still, nothing is lost");
+                    tracing::error!(upstream, reason, "the upstream is paused: its queue stands still, nothing is lost");
                 }
-                // Stored first: a pause that the store does not know is one that a person has ended.
-                self.store.set_paused(&self.upstream.name, Some(reason), now).await?;
-                self.pause = Some(Pause { until: now + self.schedule.pause });
+                self.news = Some(Some(reason));
+                self.pause = Some(Pause { until: now + self.upstream.schedule.pause });
             }
             None if is_answered && self.pause.is_some() => {
-                self.store.set_paused(&self.upstream.name, None, now).await?;
+                self.news = Some(None);
                 self.pause = None;
-                tracing::info!(upstream = %self.upstream.name, "the upstream answers again; its queue moves on");
+                tracing::info!(upstream, "the upstream answers again; its queue moves on");
             }
             None => {}
         }
-        Ok(())
     }
 
     fn judge(&mut self, tried: Tried, now: Timestamp) -> Attempt {
-        let (outcome, status, advice, asked, answer) = match tried.result {
+        let schedule = self.upstream.schedule;
+        let template = &self.upstream.template;
+        let is_adjustment = tried.claimed.adjustment.is_some();
+        let none = (None, None, String::new(), None);
+        let (outcome, advice, (status, asked, answer, upstream_id)) = match tried.result {
             Ok(answer) => {
-                let judgement = self.upstream.template.judge(&answer);
-                let asked = self.schedule.asked(answer.retry_after.as_deref(), now);
-                (judgement.outcome, Some(answer.status), judgement.advice, asked, answer.body)
+                let judgement = template.judge(&answer, is_adjustment);
+                let asked = schedule.asked(answer.retry_after.as_deref(), now);
+                let found = (Some(answer.status), asked, answer.body, judgement.upstream_id);
+                (judgement.outcome, judgement.advice, found)
             }
-            Err(Failed::Unrenderable(why)) => (AttemptOutcome::Rejected, None, why, None, String::new()),
+            Err(Failed::Unrenderable(why)) => (AttemptOutcome::Rejected, why, none),
+            Err(Failed::Unsent(why)) => (AttemptOutcome::Retry, format!("not sent ({why}); tried again by itself"), none),
             Err(Failed::Unanswered(why)) => {
-                let advice = format!(
-                    "no answer ({why}); it may or may not have been accepted, so it is sent again with the same invoiceId"
-                );
-                (AttemptOutcome::Retry, None, advice, None, String::new())
+                (AttemptOutcome::Unknown, unanswered(&why, template.idempotency.key.as_deref()), none)
             }
+            Err(Failed::NotFound(advice, answer)) => {
+                (AttemptOutcome::RetryLimited, advice, (Some(answer.status), None, answer.body, None))
+            }
+            Err(Failed::Logged) => (AttemptOutcome::Delivered, "written into the log".to_owned(), none),
         };
         if let (AttemptOutcome::Retry, Some(asked)) = (outcome, asked) {
             self.limiter.hold(now + asked);
         }
         let attempts = tried.claimed.attempts + 1;
         let tried_since = tried.claimed.tried_since.unwrap_or(tried.started_at);
-        let next = self.schedule.next(outcome, attempts, tried_since, now, asked, (self.random)());
+        let random = (self.random)();
+        let next = schedule.next(template.counts_repeats(), outcome, attempts, tried_since, now, asked, random);
         Attempt {
             delivery: tried.claimed.id,
             started_at: tried.started_at,
@@ -225,17 +236,13 @@ impl Sender {
             status,
             reason: advice,
             request: tried.request,
-            answer: self.redact(&answer),
+            answer: self.upstream.redact(&answer).chars().take(KEPT_ANSWER_CHARS).collect(),
             state: next.state,
             due_at: next.due_at,
             counts: next.counts,
+            upstream_id,
+            adjustments: self.upstream.adjustments,
         }
-    }
-
-    /// The start of an answer, without the token that a careless upstream repeats.
-    fn redact(&self, answer: &str) -> String {
-        let clean = answer.replace(self.upstream.token.expose(), "[redacted]");
-        clean.chars().take(KEPT_ANSWER_CHARS).collect()
     }
 
     async fn time_to_next(&self, limit: Duration) -> Result<Duration, Error> {
@@ -250,14 +257,35 @@ impl Sender {
     }
 }
 
-async fn attempt(upstream: Arc<Upstream>, client: Client, claimed: Claimed, started_at: Timestamp) -> Tried {
-    match upstream.render(&claimed.sale.to_event(), started_at) {
-        Ok(body) => {
-            let request = format!("POST {}\n\n{body}", upstream.url);
-            let result = client.ask(upstream.request(body)).await.map_err(Failed::Unanswered);
-            Tried { claimed, started_at, request, result }
+async fn record(
+    store: &dyn Store,
+    upstream: &Upstream,
+    judged: &[Attempt],
+    news: &Option<Option<String>>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    if !judged.is_empty() {
+        store.record(judged.to_vec()).await?;
+    }
+    if let Some(news) = news {
+        store.set_paused(&upstream.name, news.clone(), now).await?;
+    }
+    Ok(())
+}
+
+fn client(upstream: &Upstream) -> Result<Client, String> {
+    Client::new(upstream.limits()).map_err(|cause| format!("{}: no client can be made: {cause}", upstream.name))
+}
+
+fn unanswered(why: &str, key: Option<&str>) -> String {
+    match key {
+        Some(key) => {
+            format!("no answer ({why}); it may or may not have been accepted, so it is sent again under the same {key}")
         }
-        Err(error) => Tried { claimed, started_at, request: String::new(), result: Err(Failed::Unrenderable(error.to_string())) },
+        None => format!(
+            "no answer ({why}); it may or may not have been accepted, and would be counted twice: look for it in the upstream's dashboard, \
+             and only if it is not there, `deliveries retry --past-window`"
+        ),
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Once;
 use std::time::Duration;
 
+use reqwest::Method;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -40,9 +41,11 @@ pub struct Limits {
 /// What is asked.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// The method.
+    pub method: &'static str,
     /// The whole URL.
     pub url: reqwest::Url,
-    /// A body to POST; without one it is a GET.
+    /// The content type and the body.
     pub body: Option<(&'static str, String)>,
     /// The headers.
     pub headers: Vec<(String, Secret)>,
@@ -59,6 +62,17 @@ pub struct Answer {
     pub retry_after: Option<String>,
     /// The start of the body.
     pub body: String,
+}
+
+/// Why there is no answer, in words, without URL or secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// There was no connection: the other side cannot have the request.
+    #[error("{0}")]
+    Unsent(String),
+    /// The other side may have the request, but no whole answer came.
+    #[error("{0}")]
+    Unanswered(String),
 }
 
 /// Resolves names, but not to addresses that a name must not lead to.
@@ -91,19 +105,24 @@ impl Client {
     /// Asks, and reads the answer, bounded in size and time.
     ///
     /// # Errors
-    /// The reason in words, without URL or secrets, where no answer came.
-    pub async fn ask(&self, request: Request) -> Result<Answer, String> {
-        let words = |error: reqwest::Error| sentence(&error.without_url());
-        let asked = match request.body {
-            Some((content_type, body)) => self.client.post(request.url).header(CONTENT_TYPE, content_type).body(body),
-            None => self.client.get(request.url),
+    /// No answer came.
+    pub async fn ask(&self, request: Request) -> Result<Answer, Failure> {
+        let failure = |error: reqwest::Error| {
+            let is_unsent = error.is_connect() || error.is_builder();
+            let words = sentence(&error.without_url());
+            if is_unsent { Failure::Unsent(words) } else { Failure::Unanswered(words) }
         };
+        let method = Method::from_bytes(request.method.as_bytes()).map_err(|error| Failure::Unsent(error.to_string()))?;
+        let mut asked = self.client.request(method, request.url);
+        if let Some((content_type, body)) = request.body {
+            asked = asked.header(CONTENT_TYPE, content_type).body(body);
+        }
         let asked = request.headers.iter().fold(asked, |asked, (name, value)| asked.header(name, value.expose()));
-        let mut response = asked.send().await.map_err(words)?;
+        let mut response = asked.send().await.map_err(failure)?;
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (content_type, retry_after) = (header(CONTENT_TYPE), header(RETRY_AFTER));
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(words)? {
+        while let Some(chunk) = response.chunk().await.map_err(failure)? {
             let room = self.answer_limit_bytes - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if body.len() == self.answer_limit_bytes {

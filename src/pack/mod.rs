@@ -10,7 +10,7 @@ pub use api::{Access, Api, Auth, AuthHmac, Credentials};
 pub use case::{Case, CaseError, Expected, FETCHED, Fetched, Scenario, Step, scenarios};
 pub use folder::Folder;
 pub use registry::Registry;
-pub use source::{Accept, Circumstances, MetadataConfig, Source, SourceConfig};
+pub use source::{Circumstances, MetadataConfig, Source, SourceConfig};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{Access, Pack, Registry, is_pack_name, plain_context};
-use crate::domain::{Currency, Faults, Request, Secret, Side};
+use crate::domain::{Accept, Currency, Faults, Mode, Request, Secret, Side};
 use crate::map::{AmountKind, Context, Mapping, MetadataKeys};
 use crate::verify::{self, Keys, Secrets};
 
@@ -56,19 +56,6 @@ pub struct SourceConfig {
     /// True where a reference field (`client_reference_id` and the like) is the customer's id.
     #[serde(default)]
     pub customer_from_reference: bool,
-}
-
-/// Which modes are counted and forwarded; the others are stored and shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Accept {
-    /// Real money only.
-    #[default]
-    Live,
-    /// The sandbox only.
-    Test,
-    /// Both, never mixed.
-    All,
 }
 
 /// More, or other, names of metadata entries.
@@ -121,6 +108,15 @@ pub struct Circumstances {
 }
 
 impl Source {
+    /// Whether webhooks of this mode are counted.
+    pub fn accepts(&self, mode: Mode) -> bool {
+        let context = self.mapping.context();
+        match mode {
+            Mode::Live => context.accepts_live,
+            Mode::Test => context.accepts_test,
+        }
+    }
+
     /// Checks a source. `public_url` is where the bridge is reached; `file` and `key` name the source in faults.
     ///
     /// # Errors
@@ -321,8 +317,8 @@ fn context(config: &SourceConfig, file: &str, key: &str, faults: &mut Faults) ->
     Context {
         source: config.name.as_str().into(),
         account: config.account.as_deref().unwrap_or(&config.name).into(),
-        accepts_live: matches!(config.accept, Accept::Live | Accept::All),
-        accepts_test: matches!(config.accept, Accept::Test | Accept::All),
+        accepts_live: config.accept.takes(Mode::Live),
+        accepts_test: config.accept.takes(Mode::Test),
         metadata_keys,
         customer_from_reference: config.customer_from_reference,
         amount: config.amount,

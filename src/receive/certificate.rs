@@ -66,7 +66,8 @@ impl Certificates for WebCertificates {
         }
         let _permit = self.fetches.try_acquire().map_err(|_| "too many are being fetched".to_owned())?;
         let asked = url.parse().map_err(|_| "its URL is none".to_owned())?;
-        let answer = self.client.ask(Request { url: asked, body: None, headers: Vec::new() }).await?;
+        let answer = self.client.ask(Request { method: "GET", url: asked, body: None, headers: Vec::new() }).await;
+        let answer = answer.map_err(|failure| failure.to_string())?;
         match answer.status {
             200 => Ok(Arc::new(Chain::from_pem(answer.body.as_bytes()))),
             status => Err(format!("its host answered {status}")),

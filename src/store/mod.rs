@@ -9,16 +9,21 @@ pub use error::Error;
 pub use report::{AdjustmentLine, AttributionLine, DoubleLine, ParkedLine, Period, Report, SalesLine, TestLine};
 pub use sqlite::{Access, Sqlite};
 pub use views::{
-    AdjustmentView, AttemptView, BalanceView, DeliveryView, DoubleView, EventView, QueueView, RequestView, SaleView, UpstreamView,
+    AdjustmentView, AttemptView, BalanceView, DeliveryView, DoubleView, EventView, QueueView, RequestView, SaleView, StepView,
+    UpstreamView,
 };
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::attribute::{EventOutcome, Ledger, Slice, Wanted};
-use crate::domain::{Answer, AttemptOutcome, DeliveryId, DeliveryState, Request, RequestId, Sale, SaleId, Timestamp};
+use crate::domain::{
+    AdjustmentRule, AdjustmentStep, Answer, AttemptOutcome, DeliveryId, DeliveryState, Request, RequestId, Sale, SaleId,
+    Timestamp,
+};
 use crate::verify::Verified;
 
 /// `[store]` of the configuration.
@@ -155,6 +160,21 @@ pub enum FetchOutcome {
     },
 }
 
+/// What a sender asks for.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// The upstream.
+    pub upstream: Arc<str>,
+    /// What is due by now.
+    pub now: Timestamp,
+    /// Until then nobody else gets it.
+    pub until: Timestamp,
+    /// At most so many.
+    pub limit: usize,
+    /// True where the upstream counts what it is told twice: what may have been sent is then not sent again by itself.
+    pub counts_repeats: bool,
+}
+
 /// A delivery handed to a sender under a lease. Its sale no longer changes.
 #[derive(Debug, Clone)]
 pub struct Claimed {
@@ -164,8 +184,12 @@ pub struct Claimed {
     pub attempts: u32,
     /// When the first attempt that counts began, from which the schedule counts; `None` before it.
     pub tried_since: Option<Timestamp>,
-    /// What is to be sent.
+    /// The sale that is told.
     pub sale: Sale,
+    /// What goes back of it; `None` where the sale itself is told.
+    pub adjustment: Option<AdjustmentStep>,
+    /// The id that the upstream gave to the sale, where it was captured.
+    pub upstream_id: Option<String>,
 }
 
 /// One try of a delivery, and where the delivery stands after it.
@@ -193,15 +217,48 @@ pub struct Attempt {
     pub due_at: Timestamp,
     /// False where the try does not count against the delivery (a paused upstream burns nothing).
     pub counts: bool,
+    /// The id that the upstream gave to the sale.
+    pub upstream_id: Option<String>,
+    /// What the upstream can be told of money that went back, now that it has the sale.
+    pub adjustments: Option<AdjustmentRule>,
 }
 
-/// Which deliveries to resume by hand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Retry {
-    /// This one, whatever its state unless it was accepted.
-    One(DeliveryId),
-    /// Every dead letter, of one upstream or of all.
-    Dead(Option<String>),
+/// Which deliveries to send again by hand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retry {
+    /// These; none named means all that the rest picks.
+    pub ids: Vec<DeliveryId>,
+    /// Those in one of these states. None named means dead letters, or any state where ids are named.
+    pub states: Vec<DeliveryState>,
+    /// Those to this upstream.
+    pub upstream: Option<String>,
+    /// Those of sales of this source.
+    pub source: Option<String>,
+    /// Those whose last answer had this status.
+    pub status: Option<u16>,
+    /// Those made at this instant or later.
+    pub since: Option<Timestamp>,
+    /// Those made before this instant.
+    pub until: Option<Timestamp>,
+    /// Also what was accepted before.
+    pub accepted: bool,
+    /// Also what may have been accepted so long ago that the upstream would count it anew.
+    pub past_window: bool,
+    /// What an upstream may have accepted before this instant it would count anew.
+    pub forgotten_before: Vec<(String, Timestamp)>,
+}
+
+/// What sending again by hand comes to.
+#[derive(Debug, Clone, Serialize)]
+pub struct RetryView {
+    /// How many are sent.
+    pub count: usize,
+    /// How many were accepted before, and are left out.
+    pub accepted: usize,
+    /// How many may have been accepted so long ago that the upstream would count them anew, and are left out.
+    pub past_window: usize,
+    /// The first of those that are sent.
+    pub first: Vec<DeliveryView>,
 }
 
 /// The contract that every store keeps.
@@ -322,12 +379,12 @@ pub trait Store: Send + Sync {
     /// [`Error::Unavailable`].
     fn report(&self, period: &Period) -> Result<Report, Error>;
 
-    /// Leases due deliveries of an upstream to the caller until `leased_until`, at most `limit`, oldest first, and
-    /// freezes their sales. A lease that has run out is due again.
+    /// Leases due deliveries of an upstream to the caller, oldest first, and freezes their sales. A lease that has run out is due
+    /// again, or a dead letter where the upstream would count it twice. Nothing is leased while a person has paused the upstream.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    async fn claim(&self, upstream: &str, now: Timestamp, leased_until: Timestamp, limit: usize) -> Result<Vec<Claimed>, Error>;
+    async fn claim(&self, lease: Lease) -> Result<Vec<Claimed>, Error>;
 
     /// When the next delivery of an upstream is due, where one is.
     ///
@@ -341,7 +398,7 @@ pub trait Store: Send + Sync {
     /// [`Error::Unavailable`]; the leases then run out and the deliveries are tried again.
     async fn record(&self, attempts: Vec<Attempt>) -> Result<(), Error>;
 
-    /// Stops (with the reason) or starts an upstream's queue.
+    /// Stops (with the reason) or starts an upstream's queue. A person's pause stays.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -353,18 +410,31 @@ pub trait Store: Send + Sync {
     /// [`Error::Unavailable`].
     async fn is_paused(&self, upstream: &str) -> Result<bool, Error>;
 
-    /// Makes deliveries due at once, for a person who has mended what was wrong, and starts their upstreams' queues.
-    /// Answers with how many.
+    /// Stops an upstream's queue for a person, with the reason, until a person starts it again; or starts it.
+    /// Answers whether that changed anything.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn pause_by_hand(&self, upstream: &str, reason: Option<String>, now: Timestamp) -> Result<bool, Error>;
+
+    /// Makes deliveries due at once, for a person who has mended what was wrong, and starts their upstreams' queues unless a person
+    /// stopped them. Answers with how many.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     async fn retry(&self, which: Retry, now: Timestamp) -> Result<usize, Error>;
 
-    /// The deliveries that [`Store::retry`] would make due.
+    /// What [`Store::retry`] would do, with the first `limit` deliveries that it would make due.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    fn retryable(&self, which: &Retry) -> Result<Vec<DeliveryView>, Error>;
+    fn retryable(&self, which: &Retry, limit: usize) -> Result<RetryView, Error>;
+
+    /// What an attempt of this delivery would send.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn outgoing(&self, id: DeliveryId) -> Result<Option<Claimed>, Error>;
 
     /// Sales, newest first.
     ///
@@ -402,7 +472,7 @@ pub trait Store: Send + Sync {
     /// [`Error::Unavailable`].
     fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryView>, Error>;
 
-    /// Upstreams that are paused, or were.
+    /// Upstreams that have or had something in their queues, or were paused, by name.
     ///
     /// # Errors
     /// [`Error::Unavailable`].

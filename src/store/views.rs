@@ -157,6 +157,14 @@ pub struct DeliveryView {
     pub sale: SaleId,
     /// The upstream.
     pub upstream: String,
+    /// `sale`, or `adjustment`: money of it that went back.
+    pub kind: &'static str,
+    /// An adjustment's number at its upstream, its amount, and what is taken back with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adjustment: Option<StepView>,
+    /// The id that the upstream gave to the sale.
+    #[serde(rename = "upstreamId", skip_serializing_if = "Option::is_none")]
+    pub upstream_id: Option<String>,
     /// Where it stands.
     pub state: DeliveryState,
     /// The sale's invoice id.
@@ -175,6 +183,20 @@ pub struct DeliveryView {
     /// Each try, oldest first; only where one delivery is shown.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<AttemptView>,
+}
+
+/// Money of a sale that went back, as an upstream is told of it; amounts in major units with exact digits.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepView {
+    /// Which step it is, from 1.
+    pub number: u32,
+    /// How much goes back with it.
+    pub amount: Value,
+    /// How much of the sale is taken back with it.
+    #[serde(rename = "takenBack")]
+    pub taken_back: Value,
+    /// The currency of both.
+    pub currency: String,
 }
 
 /// One try of a delivery.
@@ -209,8 +231,15 @@ pub struct UpstreamView {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Since when (RFC 3339).
-    pub since: String,
+    /// Since when (RFC 3339); `None` where it was never paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// True where a person stopped it: then only a person starts it again.
+    pub by_hand: bool,
+    /// Deliveries that are due or being sent.
+    pub due: u64,
+    /// Dead letters.
+    pub dead: u64,
 }
 
 /// How much waits where.

@@ -128,12 +128,14 @@ fn the_example_is_complete_and_right() {
     let example = std::fs::read_to_string(root.join("config.example.toml")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("providers")).unwrap();
+    std::fs::create_dir(folder.path().join("upstreams")).unwrap();
     let path = folder.path().join("config.toml");
     let check = |text: &str| {
         std::fs::write(&path, text).unwrap();
         let mut command = std::process::Command::new(crate::harness::process::SALEBRIDGE);
         for name in variables(&example) {
-            command.env(name, "0123456789abcdef0123");
+            let is_signing = name == "SALES_WEBHOOK_SECRET";
+            command.env(name, if is_signing { "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD" } else { "0123456789abcdef0123" });
         }
         command.arg("--config").arg(&path).arg("check").output().unwrap()
     };
@@ -183,14 +185,15 @@ fn keys_of_the_code() -> Vec<String> {
         ("pack/source.rs", "pub struct SourceConfig {"),
         ("pack/source.rs", "pub struct MetadataConfig {"),
         ("forward/upstream.rs", "pub struct UpstreamConfig {"),
+        ("forward/upstream.rs", "pub struct RetryConfig {"),
     ];
-    let mut keys = vec!["pack_dirs".to_owned()];
+    let mut keys = vec!["pack_dirs".to_owned(), "template_dirs".to_owned()];
     for (file, start) in structures {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
         let (_, body) = text.split_once(start).unwrap();
         let (body, _) = body.split_once("\n}").unwrap();
         let fields = body.lines().filter_map(|line| Some(line.trim().strip_prefix("pub ")?.split_once(':')?.0.to_owned()));
-        keys.extend(fields.filter(|key| key != "metadata"));
+        keys.extend(fields.filter(|key| key != "metadata" && key != "retry"));
     }
     assert!(keys.len() > 25);
     keys

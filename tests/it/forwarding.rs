@@ -92,11 +92,15 @@ async fn a_delivery_that_never_succeeds_ends_as_a_dead_letter_and_can_be_resumed
     assert!(delivery.attempts > 20 && delivery.attempts < 400, "{}", delivery.attempts);
 
     bridge.upstream_answers(200, "{}").await;
-    assert_eq!(bridge.store.retryable(&Retry::Dead(None)).unwrap().len(), 1);
-    assert_eq!(bridge.store.retry(Retry::Dead(None), bridge.now()).await.unwrap(), 1);
+    assert_eq!(bridge.store.retryable(&Retry::default(), 10).unwrap().count, 1);
+    assert_eq!(bridge.store.retry(Retry::default(), bridge.now()).await.unwrap(), 1);
     bridge.forwards().await;
     assert_eq!(bridge.delivery_states(), [Delivered]);
-    assert_eq!(bridge.store.retry(Retry::One(1), bridge.now()).await.unwrap(), 0, "what was accepted is never sent again");
+    assert_eq!(
+        bridge.store.retry(Retry { ids: vec![1], ..Retry::default() }, bridge.now()).await.unwrap(),
+        0,
+        "what was accepted is never sent again"
+    );
 }
 
 #[actix_web::test]
@@ -143,13 +147,13 @@ async fn a_person_may_end_a_pause() {
     with_a_sale(&bridge, 1).await;
     bridge.forwards().await;
     bridge.upstream_answers(200, "{}").await;
-    assert_eq!(bridge.store.retry(Retry::One(1), bridge.now()).await.unwrap(), 1);
+    assert_eq!(bridge.store.retry(Retry { ids: vec![1], ..Retry::default() }, bridge.now()).await.unwrap(), 1);
     bridge.forwards().await;
     assert_eq!(bridge.delivery_states(), [Delivered]);
 }
 
 #[actix_web::test]
-async fn an_answer_that_never_comes_is_sent_again_under_the_same_invoice_id() {
+async fn an_upstream_that_is_not_there_is_tried_again_and_delays_no_other() {
     // Nothing listens on port 1.
     let gone = "[[upstreams]]\nname = \"gone\"\ntemplate = \"cutmeshort\"\ntoken = \"t\"\nbase_url = \"http://127.0.0.1:1\"\nrequests_per_minute = 60000\n";
     let mut bridge = Bridge::with(gone).await;
@@ -159,7 +163,7 @@ async fn an_answer_that_never_comes_is_sent_again_under_the_same_invoice_id() {
     assert_eq!(bridge.delivery_states(), [Delivered, Due], "one upstream's trouble is not another's");
     let delivery = bridge.store.delivery(2).unwrap().unwrap();
     assert_eq!((delivery.attempts, delivery.last_status), (1, None));
-    assert!(delivery.last_reason.unwrap().contains("no answer"));
+    assert!(delivery.last_reason.unwrap().contains("not sent"));
 }
 
 #[actix_web::test]

@@ -1,52 +1,103 @@
-//! The queue of deliveries: claimed under a lease, recorded, resumed.
+//! The queue of deliveries: claimed under a lease, recorded, paused.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::row::{SALE_BY_ID, sale};
-use crate::domain::{DeliveryId, SaleId, Timestamp, from_millis};
-use crate::store::{Attempt, Claimed, Error, Retry};
+use super::adjustments;
+use super::row::{SALE_BY_ID, damaged, sale};
+use crate::domain::{AdjustmentStep, DeliveryId, SaleId, Timestamp, from_millis};
+use crate::store::{Attempt, Claimed, Error, Lease};
+
+/// What happened to an attempt whose process died.
+const CUT_OFF: &str = "salebridge ended before the answer came; it may or may not have been accepted";
+/// What a person can do about it where the upstream counts what it is told twice.
+const LOOK: &str = "look for it in the upstream's dashboard before it is sent again, because the upstream would count it twice";
 
 /// On SQLite there is one server, so at its start every lease is a dead process's.
 pub(super) fn void_leases(connection: &Connection) -> Result<(), Error> {
-    connection.execute("UPDATE deliveries SET state = 'due', leased_until = NULL WHERE state = 'sending'", [])?;
+    end_leases(connection, "state = 'sending' AND ?1 = ?1 AND ?2 = ?2", "", 0)
+}
+
+/// Leases that ran out belong to processes that died: the attempt is noted, and what it was about is due again, unless the upstream
+/// would count it twice.
+fn end_leases(connection: &Connection, which: &str, upstream: &str, now: i64) -> Result<(), Error> {
+    let sql = format!(
+        "INSERT INTO attempts SELECT id, (SELECT COALESCE(MAX(number), 0) + 1 FROM attempts WHERE delivery = deliveries.id),
+         updated_at, updated_at, 'unknown', NULL, '{CUT_OFF}', '', '' FROM deliveries WHERE {which}"
+    );
+    if connection.prepare_cached(&sql)?.execute(params![upstream, now])? == 0 {
+        return Ok(());
+    }
+    let sql = format!(
+        "UPDATE deliveries SET state = CASE WHEN counts_repeats THEN 'dead' ELSE 'due' END, leased_until = NULL,
+         tried_since = COALESCE(tried_since, updated_at),
+         last_status = NULL, last_reason = '{CUT_OFF}' || CASE WHEN counts_repeats THEN '; {}' ELSE '' END WHERE {which}",
+        LOOK.replace('\'', "''")
+    );
+    connection.prepare_cached(&sql)?.execute(params![upstream, now])?;
     Ok(())
 }
 
-pub(super) fn claim(
-    connection: &Connection,
-    upstream: &str,
-    now: Timestamp,
-    leased_until: Timestamp,
-    limit: usize,
-) -> Result<Vec<Claimed>, Error> {
-    let now = now.as_millisecond();
-    let sql = "UPDATE deliveries SET state = 'due', leased_until = NULL WHERE upstream = ?1 AND state = 'sending' AND leased_until <= ?2";
-    connection.prepare_cached(sql)?.execute(params![upstream, now])?;
+pub(super) fn claim(connection: &Connection, lease: &Lease) -> Result<Vec<Claimed>, Error> {
+    let (upstream, now) = (&*lease.upstream, lease.now.as_millisecond());
+    end_leases(connection, "upstream = ?1 AND state = 'sending' AND leased_until <= ?2", upstream, now)?;
     let mut select = connection.prepare_cached(
-        "SELECT id, sale, attempts, tried_since FROM deliveries
-         WHERE upstream = ?1 AND state = 'due' AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3",
+        "SELECT id FROM deliveries WHERE upstream = ?1 AND state = 'due' AND due_at <= ?2
+         AND NOT EXISTS (SELECT 1 FROM upstreams WHERE name = ?1 AND by_hand) ORDER BY due_at, id LIMIT ?3",
     )?;
-    let due: Vec<(DeliveryId, SaleId, u32, Option<i64>)> = select
-        .query_map(params![upstream, now, limit], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-        .collect::<Result<_, _>>()?;
+    let due: Vec<DeliveryId> =
+        select.query_map(params![upstream, now, lease.limit], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut claimed = Vec::with_capacity(due.len());
-    for (id, sale_id, attempts, tried_since) in due {
-        let sql = "UPDATE deliveries SET state = 'sending', leased_until = ?2, updated_at = ?3 WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute(params![id, leased_until.as_millisecond(), now])?;
-        let mut select = connection.prepare_cached(SALE_BY_ID)?;
-        let mut sale = select.query_row([sale_id], |row| Ok(sale(row)))??;
-        if !sale.is_sent() {
-            sale.sent_as = sale.invoice_id();
+    for id in due {
+        let sql =
+            "UPDATE deliveries SET state = 'sending', leased_until = ?2, updated_at = ?3, counts_repeats = ?4 WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute(params![id, lease.until.as_millisecond(), now, lease.counts_repeats])?;
+        let Some(mut found) = outgoing(connection, id)? else { return Err(damaged("a delivery without its sale")) };
+        if !found.sale.is_sent() {
+            found.sale.sent_as = found.sale.invoice_id();
             let sql = "UPDATE sales SET sent_as = ?2 WHERE id = ?1";
-            connection.prepare_cached(sql)?.execute(params![sale_id, sale.sent_as])?;
+            connection.prepare_cached(sql)?.execute(params![found.sale.id, found.sale.sent_as])?;
         }
-        claimed.push(Claimed { id, attempts, tried_since: tried_since.map(from_millis), sale });
+        claimed.push(found);
     }
     Ok(claimed)
 }
 
+/// A delivery with all that an attempt of it would send.
+pub(super) fn outgoing(connection: &Connection, id: DeliveryId) -> Result<Option<Claimed>, Error> {
+    let mut select = connection.prepare_cached(
+        "SELECT sale, upstream, number, amount_minor, taken_back, attempts, tried_since, upstream_id, made_at FROM deliveries WHERE id = ?1",
+    )?;
+    type Row = (SaleId, String, u32, Option<i64>, Option<i64>, u32, Option<i64>, Option<String>, i64);
+    let found: Option<Row> = select
+        .query_row([id], |row| {
+            let (number, minor, taken_back) = (row.get(2)?, row.get(3)?, row.get(4)?);
+            Ok((row.get(0)?, row.get(1)?, number, minor, taken_back, row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?))
+        })
+        .optional()?;
+    let Some((sale_id, upstream, number, minor, taken_back, attempts, tried_since, own_id, made_at)) = found else {
+        return Ok(None);
+    };
+    let mut select = connection.prepare_cached(SALE_BY_ID)?;
+    let Some(sale) = select.query_row([sale_id], |row| Ok(sale(row))).optional()?.transpose()? else { return Ok(None) };
+    let adjustment = minor.zip(taken_back).filter(|_| number > 0).map(|(minor, taken_back)| AdjustmentStep {
+        number,
+        minor,
+        taken_back,
+        at: from_millis(made_at),
+    });
+    let upstream_id = match &adjustment {
+        None => own_id,
+        Some(_) => {
+            let sql = "SELECT upstream_id FROM deliveries WHERE sale = ?1 AND upstream = ?2 AND number = 0";
+            connection.prepare_cached(sql)?.query_row(params![sale_id, upstream], |row| row.get(0)).optional()?.flatten()
+        }
+    };
+    Ok(Some(Claimed { id, attempts, tried_since: tried_since.map(from_millis), sale, adjustment, upstream_id }))
+}
+
 pub(super) fn next_due(connection: &Connection, upstream: &str) -> Result<Option<Timestamp>, Error> {
-    let sql = "SELECT MIN(due_at) FROM deliveries WHERE upstream = ?1 AND state = 'due'";
+    let sql = "SELECT MIN(due_at) FROM deliveries WHERE upstream = ?1 AND state = 'due'
+               AND NOT EXISTS (SELECT 1 FROM upstreams WHERE name = ?1 AND by_hand)";
     let millis: Option<i64> = connection.prepare_cached(sql)?.query_row([upstream], |row| row.get(0))?;
     Ok(millis.map(from_millis))
 }
@@ -58,8 +109,8 @@ pub(super) fn record(connection: &Connection, attempts: &[Attempt]) -> Result<()
     )?;
     let mut update = connection.prepare_cached(
         "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = attempts + ?4, last_status = ?5, last_reason = ?6,
-         updated_at = ?7, leased_until = NULL, tried_since = CASE WHEN ?4 THEN COALESCE(tried_since, ?8) ELSE tried_since END
-         WHERE id = ?1",
+         updated_at = ?7, leased_until = NULL, tried_since = CASE WHEN ?4 THEN COALESCE(tried_since, ?8) ELSE tried_since END,
+         upstream_id = COALESCE(?9, upstream_id) WHERE id = ?1",
     )?;
     for attempt in attempts {
         let finished_at = attempt.finished_at.as_millisecond();
@@ -82,14 +133,24 @@ pub(super) fn record(connection: &Connection, attempts: &[Attempt]) -> Result<()
             attempt.reason,
             finished_at,
             attempt.started_at.as_millisecond(),
+            attempt.upstream_id,
         ])?;
+        if let Some(rule) = attempt.adjustments.filter(|_| attempt.state.is_accepted()) {
+            let sql = "SELECT sale, upstream FROM deliveries WHERE id = ?1";
+            let (sale, upstream): (SaleId, String) =
+                connection.prepare_cached(sql)?.query_row([attempt.delivery], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            adjustments::tell(connection, sale, &upstream, rule, attempt.finished_at)?;
+        }
     }
     Ok(())
 }
 
 pub(super) fn set_paused(connection: &Connection, upstream: &str, reason: Option<&str>, now: Timestamp) -> Result<(), Error> {
+    if connection.prepare_cached("SELECT 1 FROM upstreams WHERE name = ?1 AND by_hand")?.exists([upstream])? {
+        return Ok(());
+    }
     let ends_pause = reason.is_none() && is_paused(connection, upstream)?;
-    let sql = "INSERT INTO upstreams (name, paused, reason, since) VALUES (?1, ?2, ?3, ?4)
+    let sql = "INSERT INTO upstreams (name, paused, reason, since, by_hand) VALUES (?1, ?2, ?3, ?4, 0)
                ON CONFLICT (name) DO UPDATE SET since = CASE WHEN paused = excluded.paused THEN since ELSE excluded.since END,
                paused = excluded.paused, reason = excluded.reason";
     connection.prepare_cached(sql)?.execute(params![upstream, reason.is_some(), reason, now.as_millisecond()])?;
@@ -105,24 +166,19 @@ pub(super) fn is_paused(connection: &Connection, upstream: &str) -> Result<bool,
     Ok(connection.prepare_cached("SELECT 1 FROM upstreams WHERE name = ?1 AND paused")?.exists([upstream])?)
 }
 
-pub(super) fn retry(connection: &Connection, which: &Retry, now: Timestamp) -> Result<usize, Error> {
-    let now = now.as_millisecond();
-    // A resumed delivery gets the days of the schedule anew.
-    let set = "UPDATE deliveries SET state = 'due', due_at = ?1, tried_since = NULL, attempts = 0, updated_at = ?1";
-    let changed = match which {
-        Retry::One(id) => {
-            let sql = format!("{set} WHERE id = ?2 AND state IN ('due', 'dead', 'held', 'skipped')");
-            connection.execute(&sql, params![now, id])?
-        }
-        Retry::Dead(upstream) => {
-            let sql = format!("{set} WHERE state = 'dead' AND (?2 IS NULL OR upstream = ?2)");
-            connection.execute(&sql, params![now, upstream])?
-        }
+pub(super) fn pause_by_hand(
+    connection: &Connection,
+    upstream: &str,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let Some(reason) = reason else {
+        let sql = "UPDATE upstreams SET by_hand = 0 WHERE name = ?1 AND paused";
+        let is_changed = connection.prepare_cached(sql)?.execute([upstream])? > 0;
+        set_paused(connection, upstream, None, now)?;
+        return Ok(is_changed);
     };
-    connection.execute(
-        "UPDATE upstreams SET paused = 0, reason = NULL, since = ?1
-         WHERE paused AND EXISTS (SELECT 1 FROM deliveries WHERE upstream = upstreams.name AND updated_at = ?1)",
-        [now],
-    )?;
-    Ok(changed)
+    let sql = "INSERT INTO upstreams (name, paused, reason, since, by_hand) VALUES (?1, 1, ?2, ?3, 1)
+               ON CONFLICT (name) DO UPDATE SET paused = 1, reason = ?2, since = ?3, by_hand = 1";
+    Ok(connection.prepare_cached(sql)?.execute(params![upstream, reason, now.as_millisecond()])? > 0)
 }

@@ -2,9 +2,9 @@
 
 use rusqlite::{CachedStatement, Connection, params};
 
-use super::fetches;
 use super::row::{damaged, origin, scope, write_sale};
-use crate::attribute::{Changes, DoubleCount, EventRecord, Merge, NewStatement, SaleKey};
+use super::{adjustments, fetches};
+use crate::attribute::{Changes, DoubleCount, EventRecord, Merge, NewStatement, SaleKey, Tell};
 use crate::domain::{Identity, RequestId, Sale, Scope, Statement, Timestamp};
 use crate::store::Error;
 
@@ -62,13 +62,12 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) 
     }
     changes.fetches.iter().try_for_each(|fetch| fetches::begin(connection, fetch, millis))?;
     for id in &changes.withdrawn {
-        let sql =
-            "UPDATE deliveries SET state = 'withdrawn', updated_at = ?2 WHERE sale = ?1 AND state IN ('due', 'held', 'skipped')";
+        let sql = "UPDATE deliveries SET state = 'withdrawn', updated_at = ?2 WHERE sale = ?1 AND number = 0 AND state IN ('due', 'held', 'skipped')";
         connection.prepare_cached(sql)?.execute(params![id, millis])?;
     }
     for delivery in &changes.deliveries {
-        let sql = "INSERT INTO deliveries (sale, upstream, state, due_at, attempts, updated_at) VALUES (?1, ?2, ?3, ?4, 0, ?4)
-             ON CONFLICT (sale, upstream) DO UPDATE SET state = ?3, due_at = ?4, updated_at = ?4 WHERE state = 'withdrawn'";
+        let sql = "INSERT INTO deliveries (sale, upstream, number, state, due_at, counts_repeats, attempts, made_at, updated_at)
+             VALUES (?1, ?2, 0, ?3, ?4, 0, 0, ?4, ?4) ON CONFLICT (sale, upstream, number) DO UPDATE SET state = ?3, due_at = ?4, updated_at = ?4 WHERE state = 'withdrawn'";
         connection.prepare_cached(sql)?.execute(params![delivery.sale, delivery.upstream, delivery.state.as_str(), millis])?;
     }
     for id in &changes.released {
@@ -82,6 +81,9 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Timestamp) 
         for sql in ["UPDATE events SET sale = ?2 WHERE sale = ?1", "UPDATE adjustments SET sale = ?2 WHERE sale = ?1"] {
             connection.prepare_cached(sql)?.execute(params![goes, stays])?;
         }
+    }
+    for Tell { sale, upstream, rule } in &changes.tells {
+        adjustments::tell(connection, *sale, upstream, *rule, now)?;
     }
     for pair in &changes.double_counts {
         let sql = "INSERT OR IGNORE INTO double_counts VALUES (?1, ?2, ?3)";

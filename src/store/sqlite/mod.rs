@@ -3,6 +3,7 @@
 //! Every write of the process goes through the [`writer`], which puts all that waits into one transaction (group commit).
 //! Reads use connections of their own. Checkpoints run beside the commits, not inside them.
 
+mod adjustments;
 mod checkpoint;
 mod deliveries;
 mod fetches;
@@ -11,6 +12,7 @@ mod ledger;
 mod migrations;
 mod past;
 mod report;
+mod retry;
 mod row;
 mod slice;
 mod story;
@@ -28,8 +30,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use self::writer::Writer;
 use super::{
-    Appended, Attempt, Claimed, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, Past, PastRequest, Period, QueueView,
-    Report, RequestView, Retry, SaleView, Store, StoredRequest, UpstreamView,
+    Appended, Attempt, Claimed, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, Lease, Past, PastRequest, Period,
+    QueueView, Report, RequestView, Retry, RetryView, SaleView, Store, StoredRequest, UpstreamView,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Timestamp};
@@ -196,9 +198,8 @@ impl Store for Sqlite {
         self.read(|connection| report::report(connection, period))
     }
 
-    async fn claim(&self, upstream: &str, now: Timestamp, leased_until: Timestamp, limit: usize) -> Result<Vec<Claimed>, Error> {
-        let upstream = upstream.to_owned();
-        self.writer.run(move |connection| deliveries::claim(connection, &upstream, now, leased_until, limit)).await
+    async fn claim(&self, lease: Lease) -> Result<Vec<Claimed>, Error> {
+        self.writer.run(move |connection| deliveries::claim(connection, &lease)).await
     }
 
     async fn next_due(&self, upstream: &str) -> Result<Option<Timestamp>, Error> {
@@ -220,12 +221,21 @@ impl Store for Sqlite {
         self.writer.run(move |connection| deliveries::is_paused(connection, &upstream)).await
     }
 
-    async fn retry(&self, which: Retry, now: Timestamp) -> Result<usize, Error> {
-        self.writer.run(move |connection| deliveries::retry(connection, &which, now)).await
+    async fn pause_by_hand(&self, upstream: &str, reason: Option<String>, now: Timestamp) -> Result<bool, Error> {
+        let upstream = upstream.to_owned();
+        self.writer.run(move |connection| deliveries::pause_by_hand(connection, &upstream, reason.as_deref(), now)).await
     }
 
-    fn retryable(&self, which: &Retry) -> Result<Vec<DeliveryView>, Error> {
-        self.read(|connection| views::retryable(connection, which))
+    async fn retry(&self, which: Retry, now: Timestamp) -> Result<usize, Error> {
+        self.writer.run(move |connection| retry::retry(connection, &which, now)).await
+    }
+
+    fn retryable(&self, which: &Retry, limit: usize) -> Result<RetryView, Error> {
+        self.read(|connection| retry::retryable(connection, which, limit))
+    }
+
+    fn outgoing(&self, id: DeliveryId) -> Result<Option<Claimed>, Error> {
+        self.read(|connection| deliveries::outgoing(connection, id))
     }
 
     fn sales(&self, limit: usize) -> Result<Vec<SaleView>, Error> {

@@ -5,10 +5,11 @@ use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 use super::inbox;
 use super::row::{SALE_BY_ID, damaged};
 use super::story::{double_counts, sale_view};
-use crate::domain::{DeliveryId, DeliveryState, Key, Request, RequestId, SaleId, from_millis, invoice_id_of};
-use crate::store::{AttemptView, DeliveryView, Error, EventView, QueueView, RequestView, Retry, SaleView, UpstreamView};
+use crate::domain::{Currency, DeliveryId, DeliveryState, Key, Money, Request, RequestId, SaleId, from_millis, invoice_id_of};
+use crate::store::{AttemptView, DeliveryView, Error, EventView, QueueView, RequestView, SaleView, StepView, UpstreamView};
 
-const DELIVERY_COLUMNS: &str = "d.id, d.sale, d.upstream, d.state, d.attempts, d.due_at, d.last_status, d.last_reason";
+const DELIVERY_COLUMNS: &str = "d.id, d.sale, d.upstream, d.state, d.attempts, d.due_at, d.last_status, d.last_reason, d.number,
+    d.amount_minor, d.taken_back, d.upstream_id";
 pub(super) const EVENT_COLUMNS: &str = "request, kind, outcome, code, reason, sale, at";
 
 pub(super) fn sales(connection: &Connection, limit: usize) -> Result<Vec<SaleView>, Error> {
@@ -73,23 +74,27 @@ pub(super) fn delivery(connection: &Connection, id: DeliveryId) -> Result<Option
     Ok(Some(view))
 }
 
-pub(super) fn retryable(connection: &Connection, which: &Retry) -> Result<Vec<DeliveryView>, Error> {
-    match which {
-        Retry::One(id) => {
-            select_deliveries(connection, "WHERE d.id = ?1 AND d.state IN ('due', 'dead', 'held', 'skipped')", &[id])
-        }
-        Retry::Dead(upstream) => {
-            let rest = "WHERE d.state = 'dead' AND (?1 IS NULL OR d.upstream = ?1) ORDER BY d.id";
-            select_deliveries(connection, rest, &[upstream])
-        }
-    }
-}
-
 pub(super) fn upstreams(connection: &Connection) -> Result<Vec<UpstreamView>, Error> {
-    let mut select = connection.prepare("SELECT name, paused, reason, since FROM upstreams ORDER BY name")?;
+    let mut select = connection.prepare(
+        "WITH queued (name, due, dead) AS (
+             SELECT upstream, COUNT(*), 0 FROM deliveries WHERE state = 'due' GROUP BY upstream
+             UNION ALL SELECT upstream, COUNT(*), 0 FROM deliveries WHERE state = 'sending' GROUP BY upstream
+             UNION ALL SELECT upstream, 0, COUNT(*) FROM deliveries WHERE state = 'dead' GROUP BY upstream
+             UNION ALL SELECT name, 0, 0 FROM upstreams)
+         SELECT queued.name, COALESCE(paused, 0), reason, since, COALESCE(by_hand, 0), SUM(due), SUM(dead)
+         FROM queued LEFT JOIN upstreams ON upstreams.name = queued.name GROUP BY queued.name ORDER BY queued.name",
+    )?;
     let views = select.query_map([], |row| {
-        let since = from_millis(row.get(3)?).to_string();
-        Ok(UpstreamView { name: row.get(0)?, paused: row.get(1)?, reason: row.get(2)?, since })
+        let since: Option<i64> = row.get(3)?;
+        Ok(UpstreamView {
+            name: row.get(0)?,
+            paused: row.get(1)?,
+            reason: row.get(2)?,
+            since: since.map(|since| from_millis(since).to_string()),
+            by_hand: row.get(4)?,
+            due: row.get(5)?,
+            dead: row.get(6)?,
+        })
     })?;
     Ok(views.collect::<Result<_, _>>()?)
 }
@@ -105,7 +110,9 @@ pub(super) fn queues(connection: &Connection) -> Result<QueueView, Error> {
 }
 
 pub(super) fn select_deliveries(connection: &Connection, rest: &str, values: &[&dyn ToSql]) -> Result<Vec<DeliveryView>, Error> {
-    let sql = format!("SELECT {DELIVERY_COLUMNS}, s.keys, s.sent_as FROM deliveries d JOIN sales s ON s.id = d.sale {rest}");
+    let sql = format!(
+        "SELECT {DELIVERY_COLUMNS}, s.keys, s.sent_as, s.currency FROM deliveries d JOIN sales s ON s.id = d.sale {rest}"
+    );
     let mut select = connection.prepare(&sql)?;
     let mut rows = select.query(values)?;
     let mut views = Vec::new();
@@ -116,19 +123,32 @@ pub(super) fn select_deliveries(connection: &Connection, rest: &str, values: &[&
 }
 
 fn delivery_view(row: &Row<'_>) -> Result<DeliveryView, Error> {
-    let keys: Vec<Key> = serde_json::from_str(&row.get::<_, String>(8)?)?;
+    let keys: Vec<Key> = serde_json::from_str(&row.get::<_, String>(12)?)?;
+    let adjustment = adjustment(row)?;
     Ok(DeliveryView {
+        kind: if adjustment.is_some() { "adjustment" } else { "sale" },
+        adjustment,
+        upstream_id: row.get(11)?,
         id: row.get(0)?,
         sale: row.get(1)?,
         upstream: row.get(2)?,
         state: DeliveryState::parse(&row.get::<_, String>(3)?).ok_or_else(|| damaged("the state of a delivery"))?,
-        invoice_id: row.get::<_, Option<String>>(9)?.or_else(|| invoice_id_of(&keys)),
+        invoice_id: row.get::<_, Option<String>>(13)?.or_else(|| invoice_id_of(&keys)),
         attempts: row.get(4)?,
         due_at: from_millis(row.get(5)?).to_string(),
         last_status: row.get(6)?,
         last_reason: row.get(7)?,
         history: Vec::new(),
     })
+}
+
+fn adjustment(row: &Row<'_>) -> Result<Option<StepView>, Error> {
+    let (number, minor, taken_back): (u32, Option<i64>, Option<i64>) = (row.get(8)?, row.get(9)?, row.get(10)?);
+    let Some((minor, taken_back)) = minor.zip(taken_back) else { return Ok(None) };
+    let currency = Currency::from_code(&row.get::<_, String>(14)?).ok_or_else(|| damaged("the currency of a sale"))?;
+    let amount = |minor| Money { minor, currency }.to_number();
+    let currency = currency.code().to_owned();
+    Ok(Some(StepView { number, amount: amount(minor), taken_back: amount(taken_back), currency }))
 }
 
 fn request_view(connection: &Connection, row: &Row<'_>) -> Result<RequestView, Error> {

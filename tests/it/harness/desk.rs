@@ -12,7 +12,7 @@ use salebridge::domain::{AttemptOutcome, DeliveryState, Headers, Timestamp};
 use salebridge::pack::{Folder, Pack, Source};
 use salebridge::pipeline::{Pipeline, Step};
 use salebridge::remap::{Outcome, Remapper};
-use salebridge::store::{Access, Appended, Attempt, Past, SaleView, Sqlite, Store};
+use salebridge::store::{Access, Appended, Attempt, Lease, Past, SaleView, Sqlite, Store};
 use serde_json::Value;
 
 use super::webhooks;
@@ -154,7 +154,9 @@ impl Desk {
         let mut sent = Vec::new();
         for route in &self.rules.upstreams {
             let until = self.now + Duration::from_secs(60);
-            for claimed in self.store().claim(&route.upstream, self.now, until, 1000).await.unwrap() {
+            let upstream = Arc::clone(&route.upstream);
+            let lease = Lease { upstream, now: self.now, until, limit: 1000, counts_repeats: false };
+            for claimed in self.store().claim(lease).await.unwrap() {
                 sent.push(claimed.sale.id);
                 let attempt = Attempt {
                     delivery: claimed.id,
@@ -168,6 +170,8 @@ impl Desk {
                     state: DeliveryState::Delivered,
                     due_at: self.now,
                     counts: true,
+                    upstream_id: None,
+                    adjustments: route.adjustments,
                 };
                 self.store().record(vec![attempt]).await.unwrap();
             }

@@ -1,0 +1,368 @@
+//! A sale, or money of it that went back, as the upstream wants to be told: a whole HTTP request.
+
+mod value;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Url;
+use serde_json::{Map, Value};
+
+use super::sign;
+use super::template::{Auth, Field, Find, OneOf, Send, Text, WrittenAs};
+use super::upstream::Upstream;
+use crate::domain::{AdjustmentStep, Mode, Sale, SaleEvent, Secret, Timestamp};
+use crate::outbound::Request;
+
+/// What stays as it is in a path: RFC 3986's unreserved characters.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// What stands where a secret stood.
+const REDACTED: &str = "[redacted]";
+
+/// What an upstream is told.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The sale.
+    pub sale: SaleEvent,
+    /// The source that counted it.
+    pub source: String,
+    /// Live or test.
+    pub mode: Mode,
+    /// True where it repeats an earlier purchase.
+    pub is_renewal: bool,
+    /// What goes back of it; `None` where the sale itself is told.
+    pub adjustment: Option<AdjustmentStep>,
+    /// The id that the upstream gave to the sale, where it was captured.
+    pub upstream_id: Option<String>,
+}
+
+/// A whole request.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    method: &'static str,
+    url: Url,
+    shown_url: String,
+    headers: Vec<Header>,
+    body: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Header {
+    name: String,
+    value: Secret,
+    is_secret: bool,
+}
+
+/// Why something cannot be told to an upstream. Trying again does not help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// A field that the upstream requires is missing.
+    #[error("the upstream takes nothing without {field}, and this sale has no {value}")]
+    Missing {
+        /// The field's name on the wire.
+        field: String,
+        /// The value that it would hold.
+        value: String,
+    },
+    /// None of the fields is there of which the upstream needs one.
+    #[error("the upstream needs one of {fields}, and this sale has none of them")]
+    NoneOf {
+        /// The names on the wire.
+        fields: String,
+    },
+    /// A value that the upstream would not take.
+    #[error("{field} does not fit the upstream: {why}")]
+    Unfit {
+        /// The field's name on the wire.
+        field: String,
+        /// What it would have to be.
+        why: String,
+    },
+    /// The template has no form for it.
+    #[error("the upstream cannot be told of money that went back")]
+    NoForm,
+}
+
+impl Outgoing {
+    /// A sale, or a step of what was taken back of it.
+    pub fn new(sale: &Sale, adjustment: Option<AdjustmentStep>, upstream_id: Option<String>) -> Self {
+        Self {
+            sale: sale.to_event(),
+            source: sale.source.to_string(),
+            mode: sale.scope.mode,
+            is_renewal: sale.renewal,
+            adjustment,
+            upstream_id,
+        }
+    }
+
+    /// The id that the upstream knows it by: the same for every try.
+    fn id(&self) -> Option<String> {
+        let invoice_id = self.sale.invoice_id.clone()?;
+        Some(match &self.adjustment {
+            Some(step) => format!("{invoice_id}-adjustment-{}", step.number),
+            None => invoice_id,
+        })
+    }
+}
+
+impl Upstream {
+    /// The request for it, as of `now`.
+    ///
+    /// # Errors
+    /// It cannot be told to this upstream.
+    pub fn render(&self, outgoing: &Outgoing, now: Timestamp) -> Result<Rendered, RenderError> {
+        let spec = match &outgoing.adjustment {
+            Some(_) => self.template.adjustments.request.as_ref().ok_or(RenderError::NoForm)?,
+            None => &self.template.request,
+        };
+        let mut fields = Map::new();
+        for field in &spec.body {
+            if let Some(value) = self.field(field, outgoing, now)? {
+                put(&mut fields, &field.name, value);
+            }
+        }
+        spec.one_of.iter().try_for_each(|one_of| choose(&mut fields, one_of))?;
+        self.in_one_currency(outgoing)?;
+        if let Auth::Body { name } = &self.template.auth {
+            put(&mut fields, name, self.token.expose().into());
+        }
+        let body = (!fields.is_empty()).then(|| Value::Object(fields).to_string());
+        let (url, shown_url) = self.url(&spec.path, outgoing, now)?;
+        let headers = self.headers(outgoing, now, body.as_deref().unwrap_or_default())?;
+        Ok(Rendered { method: spec.method.as_str(), url, shown_url, headers, body })
+    }
+
+    /// The request that finds the upstream's own id of the sale, where one is needed and not known.
+    ///
+    /// # Errors
+    /// Its URL cannot be made.
+    pub(super) fn finding(&self, outgoing: &Outgoing, now: Timestamp) -> Result<Option<(Rendered, &Find)>, RenderError> {
+        let Some(find) = self.template.adjustments.find.as_ref() else { return Ok(None) };
+        if outgoing.adjustment.is_none() || outgoing.upstream_id.is_some() {
+            return Ok(None);
+        }
+        let (url, shown_url) = self.url(&find.path, outgoing, now)?;
+        let headers = self.headers(outgoing, now, "")?;
+        Ok(Some((Rendered { method: "GET", url, shown_url, headers, body: None }, find)))
+    }
+
+    fn field(&self, field: &Field, outgoing: &Outgoing, now: Timestamp) -> Result<Option<Value>, RenderError> {
+        let found = match (&field.value, &field.literal, &field.setting) {
+            (Some(value), _, _) => self.value(*value, field, outgoing, now)?,
+            (None, Some(literal), _) => value::literal(literal),
+            (None, None, Some(setting)) => self.settings.get(setting).map(|text| text.as_str().into()),
+            (None, None, None) => None,
+        };
+        let fitting = match found {
+            Some(Value::String(text)) => value::fit(field, text)?.map(Value::String),
+            found => found,
+        };
+        if fitting.is_none() && field.required {
+            let value = match (&field.value, &field.setting) {
+                (Some(value), _) => value.name(),
+                (None, setting) => setting.clone().unwrap_or_default(),
+            };
+            return Err(RenderError::Missing { field: field.name.clone(), value });
+        }
+        Ok(fitting)
+    }
+
+    /// An upstream that is told no currency gets the sales of one only. The filter sees to it; this is for what was counted before.
+    fn in_one_currency(&self, outgoing: &Outgoing) -> Result<(), RenderError> {
+        let currency = outgoing.sale.money.currency;
+        if self.template.amount.single_currency && !self.filter.currencies.contains(&currency) {
+            let why = format!("it is told no currency, and this sale is in {}", currency.code());
+            return Err(RenderError::Unfit { field: "amount".to_owned(), why });
+        }
+        let taken = &self.template.amount.currencies;
+        if !taken.is_empty() && !taken.contains(&currency) {
+            let codes = taken.iter().map(|currency| currency.code()).collect::<Vec<_>>().join(", ");
+            let why =
+                format!("it takes {codes} only, and this sale is in {}; `currencies` keeps such sales away", currency.code());
+            return Err(RenderError::Unfit { field: "currency".to_owned(), why });
+        }
+        Ok(())
+    }
+
+    /// The URL, and the same as it may be shown.
+    fn url(&self, template: &str, outgoing: &Outgoing, now: Timestamp) -> Result<(Url, String), RenderError> {
+        let mut path = String::new();
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}').unwrap_or((after, ""));
+            let value = match self.settings.get(name) {
+                Some(setting) => Some(setting.clone()),
+                None => self.named(name, outgoing, now)?,
+            };
+            let value =
+                value.ok_or_else(|| RenderError::Missing { field: format!("{{{name}}} of its URL"), value: name.to_owned() })?;
+            // Dots alone would lead out of the path.
+            if value.is_empty() || value.bytes().all(|byte| byte == b'.') {
+                let why = "it is empty or made of dots".to_owned();
+                return Err(RenderError::Unfit { field: format!("{{{name}}} of its URL"), why });
+            }
+            path.push_str(before);
+            path.extend(utf8_percent_encode(&value, IN_PATH));
+            rest = after;
+        }
+        path.push_str(rest);
+        let Some(base) = &self.base_url else {
+            let nowhere = Url::parse("log:").expect("a URL without a host");
+            return Ok((nowhere, "log:".to_owned()));
+        };
+        let joined = if path.is_empty() { base.to_string() } else { format!("{}{path}", base.as_str().trim_end_matches('/')) };
+        let malformed = |_| RenderError::Unfit { field: "the URL".to_owned(), why: "it is not a URL".to_owned() };
+        let mut url = Url::parse(&joined).map_err(malformed)?;
+        if let Auth::Query { name } = &self.template.auth {
+            let mut shown = url.clone();
+            url.query_pairs_mut().append_pair(name, self.token.expose());
+            shown.query_pairs_mut().append_pair(name, "redacted");
+            return Ok((url, shown.to_string()));
+        }
+        let shown = url.to_string();
+        Ok((url, shown))
+    }
+
+    fn headers(&self, outgoing: &Outgoing, now: Timestamp, body: &str) -> Result<Vec<Header>, RenderError> {
+        let open = |name: &str, value: &str| Header { name: name.to_owned(), value: Secret::new(value), is_secret: false };
+        let secret = |name: &str, value: String| Header { name: name.to_owned(), value: Secret::new(value), is_secret: true };
+        let token = self.token.expose();
+        let mut headers = vec![open("Accept", "application/json")];
+        match &self.template.auth {
+            Auth::Bearer => headers.push(secret("Authorization", format!("Bearer {token}"))),
+            Auth::Basic { user } => {
+                let user = self.settings.get(user).map_or("", String::as_str);
+                let shown = STANDARD.encode(format!("{user}:{token}"));
+                headers.push(secret("Authorization", format!("Basic {shown}")));
+            }
+            Auth::Header { name } => headers.push(secret(name, token.to_owned())),
+            Auth::StandardWebhooks => {
+                let missing = || RenderError::Missing { field: "webhook-id".to_owned(), value: "invoice_id".to_owned() };
+                let id = outgoing.id().ok_or_else(missing)?;
+                headers.extend(sign::headers(&self.signing_keys, &id, now, body).iter().map(|(name, value)| open(name, value)));
+            }
+            Auth::None | Auth::Query { .. } | Auth::Body { .. } => {}
+        }
+        for (name, text) in &self.template.headers {
+            match text {
+                Text::Literal(text) => headers.push(open(name, text)),
+                Text::Setting { setting } => {
+                    if let Some(value) = self.settings.get(setting) {
+                        headers.push(open(name, value));
+                    }
+                }
+                Text::Value { value } => {
+                    if let Some(value) = self.named(&value.name(), outgoing, now)? {
+                        headers.push(open(name, &value));
+                    }
+                }
+            }
+        }
+        Ok(headers)
+    }
+
+    /// A text without this upstream's secrets, which a careless upstream repeats.
+    pub(super) fn redact(&self, text: &str) -> String {
+        self.secrets().iter().fold(text.to_owned(), |text, secret| text.replace(secret, REDACTED))
+    }
+}
+
+impl Rendered {
+    /// The request without secrets, as it is kept and shown.
+    pub fn shown(&self, upstream: &Upstream) -> String {
+        let mut text = format!("{} {}\n", self.method, self.shown_url);
+        for header in &self.headers {
+            let value = if header.is_secret { REDACTED } else { header.value.expose() };
+            text.push_str(&format!("{}: {value}\n", header.name));
+        }
+        if let Some(body) = &self.body {
+            text.push_str("Content-Type: application/json\n\n");
+            match upstream.template.auth {
+                Auth::Body { .. } => text.push_str(&upstream.redact(body)),
+                Auth::None
+                | Auth::Bearer
+                | Auth::Basic { .. }
+                | Auth::Header { .. }
+                | Auth::Query { .. }
+                | Auth::StandardWebhooks => text.push_str(body),
+            }
+        }
+        text
+    }
+
+    /// The request as the template's cases write it: with its secrets.
+    pub(super) fn whole(&self) -> String {
+        let mut text = format!("{} {}\n", self.method, self.url);
+        for header in &self.headers {
+            text.push_str(&format!("{}: {}\n", header.name, header.value.expose()));
+        }
+        if let Some(body) = &self.body {
+            text.push_str(&format!("Content-Type: application/json\n\n{body}"));
+        }
+        text
+    }
+
+    /// The body.
+    pub fn body(&self) -> &str {
+        self.body.as_deref().unwrap_or_default()
+    }
+
+    /// The request for the wire.
+    pub(super) fn into_request(self) -> Request {
+        let headers = self.headers.into_iter().map(|header| (header.name, header.value)).collect();
+        let body = self.body.map(|body| ("application/json", body));
+        Request { method: self.method, url: self.url, body, headers }
+    }
+}
+
+/// Puts a value at a name in which dots lead into objects.
+fn put(fields: &mut Map<String, Value>, name: &str, value: Value) {
+    match name.split_once('.') {
+        None => drop(fields.insert(name.to_owned(), value)),
+        Some((outer, inner)) => {
+            let inside = fields.entry(outer).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(inside) = inside {
+                put(inside, inner, value);
+            }
+        }
+    }
+}
+
+fn choose(fields: &mut Map<String, Value>, one_of: &OneOf) -> Result<(), RenderError> {
+    let pointer = |name: &str| format!("/{}", name.replace('.', "/"));
+    let whole = Value::Object(std::mem::take(fields));
+    let known: Vec<&String> = one_of.fields.iter().filter(|name| whole.pointer(&pointer(name)).is_some()).collect();
+    let surplus: Vec<String> = match one_of.send {
+        Send::All => Vec::new(),
+        Send::First => known.iter().skip(1).map(|name| (*name).clone()).collect(),
+    };
+    let is_none = known.is_empty();
+    if let Value::Object(map) = whole {
+        *fields = map;
+    }
+    surplus.iter().for_each(|name| take(fields, name));
+    if is_none {
+        return Err(RenderError::NoneOf { fields: one_of.fields.join(", ") });
+    }
+    Ok(())
+}
+
+fn take(fields: &mut Map<String, Value>, name: &str) {
+    match name.split_once('.') {
+        None => drop(fields.shift_remove(name)),
+        Some((outer, inner)) => {
+            if let Some(Value::Object(inside)) = fields.get_mut(outer) {
+                take(inside, inner);
+            }
+        }
+    }
+}
+
+/// A number as the template writes it.
+fn number(digits: &str, written_as: WrittenAs) -> Value {
+    match written_as {
+        WrittenAs::Number => serde_json::from_str(digits).expect("the text of an amount is a JSON number"),
+        WrittenAs::String => digits.into(),
+    }
+}
