@@ -3,7 +3,7 @@
 use actix_web::{App, HttpResponse, HttpServer, web};
 
 pub(crate) fn serve(address: &str, workers: usize) -> Result<(), crate::Failure> {
-    let app = || App::new().route("/webhooks/{source}", web::post().to(accept)).route("/readyz", web::get().to(ready));
+    let app = || App::new().route("/readyz", web::get().to(ready)).default_service(web::post().to(accept));
     Ok(actix_web::rt::System::new().block_on(async { HttpServer::new(app).workers(workers).bind(address)?.run().await })?)
 }
 

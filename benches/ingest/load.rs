@@ -1,16 +1,12 @@
-//! A closed loop of keep-alive connections on one thread, each sending its next webhook when the last one is answered.
+//! A closed loop of keep-alive connections on one thread, each sending its next request when the last one is answered.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::{Failure, webhook};
-
-/// Ids of one run never return in another.
-static NEXT: AtomicU64 = AtomicU64::new(0);
+use crate::Failure;
 
 /// What a load saw.
 pub(crate) struct Result {
@@ -27,18 +23,10 @@ impl Result {
     }
 }
 
-/// Sends `webhooks` webhooks, made before the clock starts, over `connections` connections. Anything but 200 is a failure.
-pub(crate) fn run(
-    address: &str,
-    connections: usize,
-    webhooks: usize,
-    secret: &str,
-    ids: webhook::Ids,
-) -> std::result::Result<Result, Failure> {
-    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
-    let first = NEXT.fetch_add(webhooks as u64, Ordering::Relaxed);
-    let requests: Arc<Vec<Vec<u8>>> =
-        Arc::new((0..webhooks as u64).map(|number| webhook::request(address, first + number, now, secret, ids)).collect());
+/// Sends requests, made before the clock starts, over `connections` connections. Anything but 200 is a failure.
+pub(crate) fn run(address: &str, connections: usize, requests: Vec<Vec<u8>>) -> std::result::Result<Result, Failure> {
+    let count = requests.len();
+    let requests = Arc::new(requests);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
         let mut streams = Vec::new();
@@ -53,7 +41,7 @@ pub(crate) fn run(
             .enumerate()
             .map(|(index, stream)| tokio::spawn(connection(stream, Arc::clone(&requests), index, connections)))
             .collect();
-        let mut latencies = Vec::with_capacity(webhooks);
+        let mut latencies = Vec::with_capacity(count);
         for task in tasks {
             latencies.extend(task.await?.map_err(Failure::from)?);
         }

@@ -84,7 +84,7 @@ fn floor_round(workers: usize, connections: usize, webhooks: usize, ids: Ids) ->
     let program = std::env::current_exe()?;
     let running = Running::start(&program, &["floor", &address, &workers.to_string()])?;
     running.wait_until_up(&address)?;
-    let load = load::run(&address, connections, webhooks, webhook::SECRET, ids)?;
+    let load = load::run(&address, connections, webhook::requests(&address, webhooks, ids)?)?;
     Ok(round(&running, &load, load.elapsed))
 }
 
@@ -97,8 +97,8 @@ fn bridge_round(connections: usize, webhooks: usize, ids: Ids) -> Result<Round, 
     let running = Running::start(Path::new(env!("CARGO_BIN_EXE_salebridge")), &["--config", &config, "serve"])?;
     running.wait_until_up(&address)?;
     let started = Instant::now();
-    let load = load::run(&address, connections, webhooks, webhook::SECRET, ids)?;
-    let settled = process::wait_until_settled(&folder.path().join("bench.db"), webhooks, started, PATIENCE)?;
+    let load = load::run(&address, connections, webhook::requests(&address, webhooks, ids)?)?;
+    let settled = wait_until_settled(&folder.path().join("bench.db"), webhooks, started, PATIENCE)?;
     Ok(round(&running, &load, settled))
 }
 
@@ -141,4 +141,18 @@ fn configuration(address: &str) -> String {
          [[sources]]\nname = \"stripe\"\npack = \"stripe\"\nsecrets = [\"{secret}\"]\n\
          [[upstreams]]\nname = \"cutmeshort\"\ntemplate = \"cutmeshort\"\ntoken = \"bench-token\"\nbase_url = \"http://127.0.0.1:9\"\n"
     )
+}
+
+/// Waits until every request is settled and counted as a sale; answers with the time since `started`.
+fn wait_until_settled(store: &Path, sales: usize, started: Instant, patience: Duration) -> Result<Duration, Failure> {
+    let connection = rusqlite::Connection::open(store)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    while started.elapsed() < patience {
+        let counted: usize = connection.query_row("SELECT COALESCE(MAX(id), 0) FROM sales", [], |row| row.get(0))?;
+        if counted >= sales {
+            return Ok(started.elapsed());
+        }
+        process::pause(Duration::from_millis(2));
+    }
+    Err("the bridge did not settle in time".into())
 }

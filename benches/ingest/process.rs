@@ -60,22 +60,8 @@ pub(crate) fn free_address() -> Result<String, Failure> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
-/// Waits until every request is settled and counted as a sale; answers with the time since `started`.
-pub(crate) fn wait_until_settled(store: &Path, sales: usize, started: Instant, patience: Duration) -> Result<Duration, Failure> {
-    let connection = rusqlite::Connection::open(store)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
-    while started.elapsed() < patience {
-        let counted: usize = connection.query_row("SELECT COALESCE(MAX(id), 0) FROM sales", [], |row| row.get(0))?;
-        if counted >= sales {
-            return Ok(started.elapsed());
-        }
-        pause(Duration::from_millis(2));
-    }
-    Err("the bridge did not settle in time".into())
-}
-
 #[expect(clippy::disallowed_methods, reason = "a benchmark looks now and then, so as not to disturb what it measures")]
-fn pause(time: Duration) {
+pub(crate) fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 

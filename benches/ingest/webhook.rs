@@ -1,7 +1,12 @@
 //! Signed Stripe webhooks of 3 KB, each a purchase of its own.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+
+use crate::Failure;
 
 /// The source's secret.
 pub(crate) const SECRET: &str = "whsec_bench";
@@ -16,8 +21,16 @@ pub(crate) enum Ids {
     Random,
 }
 
+/// So many requests, signed now; ids of one call never return in another.
+pub(crate) fn requests(address: &str, count: usize, ids: Ids) -> Result<Vec<Vec<u8>>, Failure> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+    let first = NEXT.fetch_add(count as u64, Ordering::Relaxed);
+    Ok((0..count as u64).map(|number| request(address, first + number, now, SECRET, ids)).collect())
+}
+
 /// The whole HTTP request of the `number`th webhook.
-pub(crate) fn request(address: &str, number: u64, now: i64, secret: &str, ids: Ids) -> Vec<u8> {
+fn request(address: &str, number: u64, now: i64, secret: &str, ids: Ids) -> Vec<u8> {
     let chance = scatter(number);
     let id = match ids {
         Ids::Timed => format!("1Q{:07}BenchAcct0{:07x}", number / 64, chance >> 36),

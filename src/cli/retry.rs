@@ -133,7 +133,7 @@ fn selection(arguments: &RetryArguments, upstreams: &[Arc<Upstream>], now: Times
         until: bound("--until", &arguments.until)?,
         accepted: arguments.accepted,
         past_window: arguments.past_window,
-        forgotten_before: upstreams.iter().filter_map(forgotten).collect(),
+        forgotten_by: upstreams.iter().filter_map(forgotten).collect(),
     })
 }
 

@@ -162,16 +162,19 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let allow_private = self.allow_private;
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed: Vec<SocketAddr> =
-                found.into_iter().filter(|address| allow_private || !is_private(address.ip())).collect();
-            if allowed.is_empty() {
-                let text = "the host's name leads only to private addresses, which are refused unless allow_private is set";
-                return Err(text.into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            Ok(Box::new(allowed(found, allow_private)?.into_iter()) as Addrs)
         })
     }
+}
+
+/// Of the addresses that a name leads to, those that it may lead to: looked at for every new connection, whatever it led to before.
+fn allowed(found: Vec<SocketAddr>, allow_private: bool) -> Result<Vec<SocketAddr>, &'static str> {
+    let allowed: Vec<SocketAddr> = found.into_iter().filter(|address| allow_private || !is_private(address.ip())).collect();
+    if allowed.is_empty() {
+        return Err("the host's name leads only to private addresses, which are refused unless allow_private is set");
+    }
+    Ok(allowed)
 }
 
 /// True for addresses that a name on the internet must not lead to: loopback, private, link-local (with the clouds' metadata
@@ -214,6 +217,34 @@ fn sentence(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_what_a_name_leads_to_only_public_addresses_are_taken() {
+        let address = |text: &str| SocketAddr::new(text.parse().expect("an address"), 443);
+        let mixed = vec![address("169.254.169.254"), address("8.8.8.8"), address("::1")];
+        assert_eq!(allowed(mixed.clone(), false), Ok(vec![address("8.8.8.8")]));
+        assert_eq!(allowed(mixed.clone(), true), Ok(mixed));
+        assert!(allowed(vec![address("10.0.0.1")], false).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_this_machine_is_refused_before_anything_is_sent() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://localhost:{}/", listener.local_addr().expect("it is bound").port());
+        let limits = Limits {
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
+            idle_connections: 1,
+            answer_limit_bytes: 1024,
+            allow_private: false,
+        };
+        let url = url.parse().expect("a URL");
+        let request = Request { method: "POST", url, body: None, headers: Vec::new() };
+        let failure = Client::new(limits).expect("a client").ask(request).await.expect_err("it is refused");
+        assert!(matches!(&failure, Failure::Unsent(why) if why.contains("allow_private")), "{failure:?}");
+        listener.set_nonblocking(true).expect("it can be");
+        assert!(listener.accept().is_err(), "nobody came");
+    }
 
     #[test]
     fn private_addresses_are_known_in_every_form() {

@@ -244,8 +244,8 @@ pub struct Retry {
     pub accepted: bool,
     /// Also what may have been accepted so long ago that the upstream would count it anew.
     pub past_window: bool,
-    /// What an upstream may have accepted before this instant it would count anew.
-    pub forgotten_before: Vec<(String, Timestamp)>,
+    /// What an upstream may have accepted by this instant it would count anew.
+    pub forgotten_by: Vec<(String, Timestamp)>,
 }
 
 /// What sending again by hand comes to.

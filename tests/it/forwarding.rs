@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use salebridge::domain::DeliveryState::{self, Dead, Delivered, Due, Duplicate};
-use salebridge::store::Retry;
+use salebridge::store::{Lease, Retry};
 use wiremock::ResponseTemplate;
 
 use crate::harness::Bridge;
+use crate::harness::desk::{Desk, configured};
+use crate::harness::flaky::{Faults, Flaky};
 use crate::harness::webhooks::{stripe_checkout, who};
 
 async fn with_a_sale(bridge: &Bridge, number: u32) {
@@ -203,4 +205,155 @@ async fn the_token_never_stands_in_what_is_kept() {
     bridge.forwards().await;
     let kept = serde_json::to_string(&bridge.store.delivery(1).unwrap().unwrap()).unwrap();
     assert!(kept.contains("[redacted]") && !kept.contains("token-of-the-test"), "{kept}");
+}
+
+#[actix_web::test]
+async fn what_was_sent_and_not_answered_is_unknown_and_sent_again_only_where_a_repeat_is_known() {
+    // It reads the request and answers nothing.
+    let silent = Flaky::start(Faults { fails: 0, limits: 0, hangs: 0 });
+    silent.is_down(true);
+    let base = format!("base_url = \"http://{}\"\nrequests_per_minute = 6000", silent.address);
+    for (template, state, words) in [
+        ("template = \"cutmeshort\"\ntoken = \"t\"", Due, "sent again under the same invoiceId"),
+        (
+            "template = \"endorsely\"\ntoken = \"t\"\nsettings = { organization_id = \"o\" }\ncurrencies = [\"USD\"]",
+            Dead,
+            "would be counted twice",
+        ),
+    ] {
+        let mut bridge = Bridge::with_silent_upstream(&format!("[[upstreams]]\nname = \"other\"\n{template}\n{base}")).await;
+        bridge.leaves_work();
+        with_a_sale(&bridge, 1).await;
+        bridge.forwards().await;
+        let delivery = bridge.store.delivery(2).unwrap().unwrap();
+        assert_eq!((delivery.state, delivery.history[0].outcome.as_str()), (state, "unknown"), "{template}");
+        assert!(delivery.history[0].reason.contains(words), "{}", delivery.history[0].reason);
+    }
+}
+
+#[actix_web::test]
+async fn an_attempt_whose_process_died_is_noted_and_made_again_unless_it_would_count_twice() {
+    for (counts_repeats, state) in [(false, Due), (true, Dead)] {
+        let mut desk = Desk::new(configured(""));
+        desk.hears("stripe", &stripe_checkout(1, &who("c-1", "user_1"))).await;
+        let lease = |now: jiff::Timestamp| Lease {
+            upstream: "cutmeshort".into(),
+            now,
+            until: now + Duration::from_secs(60),
+            limit: 10,
+            counts_repeats,
+        };
+        assert_eq!(desk.store().claim(lease(desk.now)).await.unwrap().len(), 1);
+        assert_eq!(desk.store().claim(lease(desk.now)).await.unwrap().len(), 0, "nobody else gets it");
+        desk.restart();
+        let delivery = desk.store().delivery(1).unwrap().unwrap();
+        assert_eq!((delivery.state, delivery.attempts), (state, 0));
+        assert_eq!((delivery.history.len(), delivery.history[0].outcome.as_str()), (1, "unknown"));
+        assert!(delivery.last_reason.unwrap().contains("may or may not have been accepted"));
+
+        // The same where another process finds a lease that ran out.
+        if !counts_repeats {
+            assert_eq!(desk.store().claim(lease(desk.now)).await.unwrap().len(), 1);
+            desk.now += Duration::from_secs(61);
+            assert_eq!(desk.store().claim(lease(desk.now)).await.unwrap().len(), 1);
+            assert_eq!(desk.store().delivery(1).unwrap().unwrap().history.len(), 2);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_pause_by_hand_outlives_a_restart_and_only_a_hand_ends_it() {
+    let mut bridge = Bridge::with("").await;
+    assert!(bridge.store.pause_by_hand("cutmeshort", Some("the vendor moves".to_owned()), bridge.now()).await.unwrap());
+    with_a_sale(&bridge, 1).await;
+    bridge.forwards().await;
+    // What every start does, and what an answer does.
+    bridge.store.set_paused("cutmeshort", None, bridge.now()).await.unwrap();
+    bridge.forwards().await;
+    assert!(bridge.upstream_bodies().await.is_empty());
+    let upstream = bridge.store.upstreams().unwrap().remove(0);
+    assert_eq!((upstream.paused, upstream.by_hand, upstream.due), (true, true, 1));
+    assert_eq!(upstream.reason.as_deref(), Some("the vendor moves"));
+    // Resuming a delivery is no reason to start the queue.
+    assert_eq!(bridge.store.retry(Retry { ids: vec![1], ..Retry::default() }, bridge.now()).await.unwrap(), 1);
+    bridge.forwards().await;
+    assert!(bridge.upstream_bodies().await.is_empty());
+    assert!(bridge.store.pause_by_hand("cutmeshort", None, bridge.now()).await.unwrap());
+    bridge.forwards().await;
+    assert_eq!(bridge.delivery_states(), [Delivered]);
+    assert!(!bridge.store.pause_by_hand("cutmeshort", None, bridge.now()).await.unwrap(), "it was not paused");
+}
+
+#[actix_web::test]
+async fn a_retry_leaves_out_what_was_accepted_and_what_would_be_counted_twice() {
+    let mut bridge = Bridge::with_silent_upstream("").await;
+    bridge.upstream_answers(503, "down").await; // perhaps it took it all the same
+    with_a_sale(&bridge, 1).await;
+    bridge.forwards().await;
+    bridge.upstream_answers(400, "{}").await;
+    with_a_sale(&bridge, 2).await;
+    bridge.passes(Duration::from_secs(60)).await;
+    bridge.forwards().await;
+    bridge.forwards().await;
+    bridge.upstream_answers(200, "{}").await;
+    with_a_sale(&bridge, 3).await;
+    bridge.forwards().await;
+    assert_eq!(bridge.delivery_states(), [Dead, Dead, Delivered]);
+
+    let view = |which: &Retry| {
+        let view = bridge.store.retryable(which, 10).unwrap();
+        let ids: Vec<i64> = view.first.iter().map(|delivery| delivery.id).collect();
+        assert_eq!(view.count, ids.len());
+        (ids, view.accepted, view.past_window)
+    };
+    let all = Retry { ids: vec![1, 2, 3], ..Retry::default() };
+    assert_eq!(view(&all), (vec![1, 2], 1, 0));
+    let forgotten = Retry { forgotten_by: vec![("cutmeshort".to_owned(), bridge.now())], ..all.clone() };
+    assert_eq!(view(&forgotten), (vec![2], 1, 1), "what was refused for good was never accepted");
+    assert_eq!(view(&Retry { past_window: true, ..forgotten.clone() }), (vec![1, 2], 1, 0));
+    assert_eq!(view(&Retry { accepted: true, ..all.clone() }), (vec![1, 2, 3], 0, 0));
+    assert_eq!(view(&Retry { accepted: true, ..forgotten.clone() }), (vec![2], 0, 2));
+
+    // By filter: dead letters unless other states are named.
+    assert_eq!(view(&Retry { status: Some(400), ..Retry::default() }).0, [1, 2]);
+    assert_eq!(view(&Retry { source: Some("razorpay".to_owned()), ..Retry::default() }).0, [0_i64; 0]);
+    assert_eq!(view(&Retry { upstream: Some("cutmeshort".to_owned()), ..Retry::default() }).0, [1, 2]);
+    assert_eq!(view(&Retry { states: vec![Delivered], accepted: true, ..Retry::default() }).0, [3]);
+    assert_eq!(view(&Retry { since: Some(bridge.now()), ..Retry::default() }).0, [0_i64; 0]);
+    assert_eq!(view(&Retry { until: Some(bridge.now()), ..Retry::default() }).0, [1, 2]);
+
+    assert_eq!(bridge.store.retry(forgotten, bridge.now()).await.unwrap(), 1);
+    bridge.forwards().await;
+    assert_eq!(bridge.delivery_states(), [Dead, Delivered, Delivered]);
+}
+
+#[actix_web::test]
+async fn connections_are_kept_but_the_name_is_looked_up_anew_each_minute() {
+    let upstream = Flaky::start(Faults { fails: 0, limits: 0, hangs: 0 });
+    let setting = "template = \"cutmeshort\"\ntoken = \"t\"\nmax_in_flight = 1\nrequests_per_minute = 6000";
+    let more = format!("[[upstreams]]\nname = \"kept\"\nbase_url = \"http://{}\"\n{setting}", upstream.address);
+    let mut bridge = Bridge::with(&more).await;
+    for (number, connections) in [(1, 1), (2, 1), (3, 1), (4, 2)] {
+        if number == 4 {
+            bridge.passes(Duration::from_secs(60)).await;
+        }
+        with_a_sale(&bridge, number).await;
+        bridge.forwards().await;
+        assert_eq!(upstream.accepted().len(), number as usize);
+        assert_eq!(upstream.connections(), connections, "after {number}");
+    }
+}
+
+#[actix_web::test]
+async fn a_dead_letter_shows_the_whole_request_and_the_answer_without_secrets() {
+    let mut bridge = Bridge::with_silent_upstream("").await;
+    bridge.upstream_answers(422, r#"{"error":"amount must be a string"}"#).await;
+    with_a_sale(&bridge, 1).await;
+    bridge.forwards().await;
+    let attempt = bridge.store.delivery(1).unwrap().unwrap().history.remove(0);
+    for part in ["POST http://", "/track/sale\n", "Authorization: [redacted]\n", "Content-Type: application/json\n\n{\"clickId\""]
+    {
+        assert!(attempt.request.contains(part), "{part}: {}", attempt.request);
+    }
+    assert_eq!((attempt.answer.as_str(), attempt.outcome.as_str()), (r#"{"error":"amount must be a string"}"#, "rejected"));
 }

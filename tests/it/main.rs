@@ -31,3 +31,6 @@ mod sales;
 mod secrecy;
 mod signatures;
 mod store;
+mod storm;
+mod telling;
+mod upstreams;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use salebridge::attribute::Rules;
-use salebridge::store::SaleView;
+use salebridge::domain::DeliveryState;
+use salebridge::store::{DeliveryView, SaleView};
 use serde_json::{Value, json};
 
 use crate::harness::desk::{Desk, configured};
@@ -24,7 +25,11 @@ const HOUR: i64 = 3600;
 type Configured = (std::sync::Arc<std::collections::HashMap<String, std::sync::Arc<salebridge::pack::Source>>>, Rules);
 
 /// Packs are compiled once.
-static CONFIGURED: LazyLock<Configured> = LazyLock::new(|| configured(""));
+static CONFIGURED: LazyLock<Configured> = LazyLock::new(|| configured(BACKEND));
+
+/// An upstream that can be told of money that went back, and of money that came back after all.
+const BACKEND: &str = "[[upstreams]]\nname = \"backend\"\ntemplate = \"webhook\"\nbase_url = \"http://127.0.0.1:9\"\n\
+                       signing_secrets = [\"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD\"]\n";
 
 /// A thing that happens at its hour.
 #[derive(Debug, Clone, Copy)]
@@ -391,8 +396,27 @@ async fn lives(history: &History, steps: &[(i64, Step)]) -> Desk {
     }
     desk.settles().await;
     desk.passes(Duration::from_secs(ROOM_SECS as u64 + 1)).await;
-    desk.sends().await;
+    while !desk.sends().await.is_empty() {}
     desk
+}
+
+/// The upstream that can be told of money that went back was told of all of it, step by step, and of nothing else.
+fn agrees_on_what_was_told(sales: &[SaleView]) {
+    let cents = |value: &Value| value.to_string().replace('.', "").parse::<i64>().unwrap();
+    for sale in sales {
+        let of_own = |delivery: &&DeliveryView| delivery.upstream == "backend";
+        let accepted = sale.deliveries.iter().filter(of_own).filter(|delivery| delivery.state != DeliveryState::Withdrawn);
+        let steps: Vec<_> = accepted.filter_map(|delivery| delivery.adjustment.as_ref()).collect();
+        let is_sent =
+            sale.deliveries.iter().filter(of_own).any(|delivery| delivery.kind == "sale" && delivery.state.is_accepted());
+        let told: i64 = steps.iter().map(|step| cents(&step.amount)).sum();
+        assert_eq!(told, if is_sent { cents(&sale.balance.taken_back) } else { 0 }, "{sale:#?}");
+        let mut so_far = 0;
+        for step in steps {
+            so_far += cents(&step.amount);
+            assert_eq!(so_far, cents(&step.taken_back), "{sale:#?}");
+        }
+    }
 }
 
 /// The same sales, amounts and balances, each once.
@@ -511,6 +535,7 @@ proptest! {
             let desk = lives(&history, &with_hours(steps(&history, &seeds, HOUR / 2, true))).await;
             let sales = desk.sales();
             agrees_on_money(&history, &sales);
+            agrees_on_what_was_told(&sales);
             agrees_on_attribution(&history, &sales, true);
         });
     }
@@ -522,6 +547,7 @@ proptest! {
             let desk = lives(&history, &steps(&history, &seeds, 1 + days * 24 * HOUR, false)).await;
             let sales = desk.sales();
             agrees_on_money(&history, &sales);
+            agrees_on_what_was_told(&sales);
             agrees_on_attribution(&history, &sales, false);
         });
     }

@@ -115,12 +115,12 @@ fn forgotten(which: &Retry, picked: &Selection) -> Selection {
     let mut values = picked.values.clone();
     let maybe = "a.outcome IN ('delivered', 'duplicate', 'unattributed', 'unknown') OR (a.outcome = 'retry' AND a.status >= 500)";
     let mut parts = Vec::new();
-    for (upstream, before) in &which.forgotten_before {
+    for (upstream, before) in &which.forgotten_by {
         values.push(Value::Text(upstream.clone()));
         values.push(Value::Integer(before.as_millisecond()));
         let (name, at) = (values.len() - 1, values.len());
         parts.push(format!(
-            "(d.upstream = ?{name} AND EXISTS (SELECT 1 FROM attempts a WHERE a.delivery = d.id AND ({maybe}) AND a.started_at < ?{at}))"
+            "(d.upstream = ?{name} AND EXISTS (SELECT 1 FROM attempts a WHERE a.delivery = d.id AND ({maybe}) AND a.started_at <= ?{at}))"
         ));
     }
     let sql = if parts.is_empty() { "0".to_owned() } else { parts.join(" OR ") };

@@ -2,6 +2,7 @@
 //! leaves work behind.
 
 pub(crate) mod desk;
+pub(crate) mod flaky;
 pub(crate) mod process;
 pub(crate) mod webhooks;
 
@@ -90,11 +91,26 @@ impl Bridge {
         Self::made("", more).await
     }
 
+    /// A bridge whose only upstream, on the stand-in, has these lines; it answers nothing until it is told to.
+    pub(crate) async fn with_only(upstream: &str) -> Self {
+        let server = MockServer::start().await;
+        let whole = configuration("127.0.0.1:0", &server.uri(), "");
+        let (before, _) = whole.split_once("[[upstreams]]").unwrap();
+        let uri = server.uri();
+        let text =
+            format!("{before}[[upstreams]]\nname = \"only\"\nbase_url = \"{uri}\"\nrequests_per_minute = 60000\n{upstream}\n");
+        Self::of(server, &text)
+    }
+
     async fn made(server: &str, more: &str) -> Self {
         let upstream = MockServer::start().await;
+        let text = configuration("127.0.0.1:0", &upstream.uri(), more).replace("[server]\n", &format!("[server]\n{server}"));
+        Self::of(upstream, &text)
+    }
+
+    fn of(upstream: MockServer, text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
-        let text = configuration("127.0.0.1:0", &upstream.uri(), more).replace("[server]\n", &format!("[server]\n{server}"));
         std::fs::write(&path, text).unwrap();
         let checked = app::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
         let store: Arc<dyn Store> = Arc::new(Sqlite::open(&checked.store_path, Access::Scratch, 1024).unwrap());
