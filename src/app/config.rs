@@ -172,9 +172,10 @@ fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> 
     });
     let store_path = document.store.path(folder).map_err(|cause| faults.add(file, "store.url", cause)).unwrap_or_default();
     let dirs = check_dirs(&document.pack_dirs, "pack_dirs", folder, file, faults);
-    let packs = Registry::load(&dirs).unwrap_or_else(|found| {
+    let names: Vec<&str> = document.sources.iter().map(|source| source.pack.as_str()).collect();
+    let packs = Registry::load_named(&names, &dirs).unwrap_or_else(|found| {
         faults.0.extend(found.0);
-        Registry::load(&[]).unwrap_or_default()
+        Registry::load_named(&names, &[]).unwrap_or_default()
     });
     if let Some(folder) = store_path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
         faults.add(file, "store.url", format!("the folder {} is not there", folder.display()));

@@ -13,7 +13,7 @@ use super::print::{Printer, clean};
 use super::{Answer, Failure, runtime, visit};
 use crate::app::upstreams;
 use crate::domain::{Clock as _, DeliveryId, DeliveryState, SystemClock, Timestamp};
-use crate::forward::{Outgoing, Upstream};
+use crate::forward::Upstream;
 use crate::store::{Retry, RetryView, Sqlite, Store as _};
 
 /// So many deliveries are listed before they are sent.
@@ -144,13 +144,10 @@ fn requests(store: &Sqlite, view: &RetryView, upstreams: &[Arc<Upstream>], now: 
         let Some(found) = store.outgoing(delivery.id)? else { continue };
         let upstream = upstreams.iter().find(|upstream| *upstream.name == *delivery.upstream);
         requests.push(match upstream {
-            Some(upstream) => {
-                let outgoing = Outgoing::new(&found.sale, found.adjustment, found.upstream_id);
-                match upstream.render(&outgoing, now) {
-                    Ok(rendered) => rendered.shown(upstream),
-                    Err(error) => format!("(not sent: {error})"),
-                }
-            }
+            Some(upstream) => match upstream.render(&found.outgoing, now) {
+                Ok(rendered) => rendered.shown(upstream),
+                Err(error) => format!("(not sent: {error})"),
+            },
             None => format!("(not sent: the configuration has no upstream named {})", delivery.upstream),
         });
     }

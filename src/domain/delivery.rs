@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::clock::Timestamp;
+use super::event::Mode;
+use super::sale_event::SaleEvent;
 
 /// Money of a sale that went back, as an upstream is told of it: one step after another, each in terms of the amount that was
 /// counted and sent.
@@ -16,6 +18,23 @@ pub struct AdjustmentStep {
     pub taken_back: i64,
     /// When it was counted.
     pub at: Timestamp,
+}
+
+/// What an upstream is told: a sale, or money of it that went back.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The sale.
+    pub sale: SaleEvent,
+    /// The source that counted it.
+    pub source: String,
+    /// Live or test.
+    pub mode: Mode,
+    /// True where it repeats an earlier purchase.
+    pub is_renewal: bool,
+    /// What goes back of it; `None` where the sale itself is told.
+    pub adjustment: Option<AdjustmentStep>,
+    /// The id that the upstream gave to the sale, where it is known.
+    pub upstream_id: Option<String>,
 }
 
 /// What an upstream can be told of money that went back.
@@ -73,6 +92,17 @@ pub enum AttemptOutcome {
     Unknown,
     /// The upstream is misconfigured; its whole queue stands still and nothing is burnt.
     Paused,
+}
+
+impl Outgoing {
+    /// The id by which the upstream knows it: the same for every try.
+    pub fn id(&self) -> Option<String> {
+        let invoice_id = self.sale.invoice_id.clone()?;
+        Some(match &self.adjustment {
+            Some(step) => format!("{invoice_id}-adjustment-{}", step.number),
+            None => invoice_id,
+        })
+    }
 }
 
 impl AdjustmentRule {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::judge::scalar_at;
-use super::render::{Outgoing, RenderError};
+use super::render::RenderError;
 use super::template::Transport;
 use super::upstream::Upstream;
 use crate::domain::Timestamp;
@@ -48,8 +48,7 @@ async fn tell(
     request: &mut String,
 ) -> Result<Answer, Failed> {
     let unrenderable = |error: RenderError| Failed::Unrenderable(error.to_string());
-    let mut outgoing = Outgoing::new(&claimed.sale, claimed.adjustment.clone(), claimed.upstream_id.clone());
-    if let Some((finding, find)) = upstream.finding(&outgoing, now).map_err(unrenderable)? {
+    if let Some((finding, find)) = upstream.finding(&claimed.outgoing, now).map_err(unrenderable)? {
         *request = finding.shown(upstream);
         // Looking changes nothing there, so no answer is as good as no connection.
         let answer = client.ask(finding.into_request()).await.map_err(|failure| Failed::Unsent(failure.to_string()))?;
@@ -57,10 +56,9 @@ async fn tell(
             return Ok(answer);
         }
         let Some(id) = scalar_at(&answer.body, &find.id) else { return Err(Failed::NotFound(find.advice.clone(), answer)) };
-        claimed.upstream_id = Some(id.clone());
-        outgoing.upstream_id = Some(id);
+        claimed.outgoing.upstream_id = Some(id);
     }
-    let rendered = upstream.render(&outgoing, now).map_err(unrenderable)?;
+    let rendered = upstream.render(&claimed.outgoing, now).map_err(unrenderable)?;
     *request = rendered.shown(upstream);
     match upstream.template.upstream.transport {
         Transport::Http => client.ask(rendered.into_request()).await.map_err(|failure| match failure {

@@ -4,12 +4,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::Table;
 
-use super::render::Outgoing;
 use super::template::{Template, Templates};
 use super::upstream::{Upstream, UpstreamConfig};
 use crate::document;
 use crate::domain::{
-    AdjustmentStep, AttemptOutcome, Currency, EventName, Faults, Mode, Money, SaleEvent, Timestamp, decimal_to_minor,
+    AdjustmentStep, AttemptOutcome, Currency, EventName, Faults, Mode, Money, Outgoing, SaleEvent, Timestamp, decimal_to_minor,
 };
 use crate::outbound::Answer;
 

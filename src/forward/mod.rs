@@ -18,7 +18,7 @@ mod upstream;
 pub use cases::CaseReport;
 pub use judge::Judgement;
 pub use limiter::Limiter;
-pub use render::{Outgoing, RenderError, Rendered};
+pub use render::{RenderError, Rendered};
 pub use schedule::{Next, Schedule};
 pub use sender::Sender;
 pub use template::{AmountUnit, Auth, Field, Rule, Template, Templates, Transport};

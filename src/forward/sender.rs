@@ -1,5 +1,6 @@
 //! Works through the queue of one upstream: claims what is due, sends it, records what came of it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::task::JoinSet;
 use super::attempt::{Failed, Tried, attempt};
 use super::limiter::Limiter;
 use super::upstream::Upstream;
-use crate::domain::{AttemptOutcome, Clock, DeliveryState, Timestamp};
+use crate::domain::{AttemptOutcome, Clock, DeliveryId, DeliveryState, Timestamp};
 use crate::outbound::Client;
 use crate::store::{Attempt, Claimed, Error, Lease, Store};
 
@@ -16,6 +17,8 @@ use crate::store::{Attempt, Claimed, Error, Lease, Store};
 const KEPT_ANSWER_CHARS: usize = 2_000;
 /// Longer than any attempt takes; a lease that runs out belongs to a process that died.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
+/// An upstream that takes so many has work waiting in memory.
+const FAST_PER_MINUTE: u32 = 6_000;
 /// After so long the upstream's name is looked up anew, whatever connections there are.
 const CLIENT_AGE: Duration = Duration::from_secs(60);
 
@@ -30,6 +33,8 @@ pub struct Sender {
     limiter: Limiter,
     pause: Option<Pause>,
     in_flight: JoinSet<Tried>,
+    /// Leased and about to be begun, so that a fast upstream does not wait for the disk.
+    ahead: VecDeque<Claimed>,
     over: Vec<Tried>,
     judged: Vec<Attempt>,
     /// What the store was not told yet: the pause began (with the reason), or ended.
@@ -66,6 +71,7 @@ impl Sender {
             limiter,
             pause: None,
             in_flight: JoinSet::new(),
+            ahead: VecDeque::new(),
             over: Vec::new(),
             judged: Vec::new(),
             news: None,
@@ -89,24 +95,36 @@ impl Sender {
         if self.pause.is_some() && self.news.is_none() && !self.store.is_paused(&self.upstream.name).await? {
             self.pause = None; // a person started the queue again
         }
+        self.send_ahead();
         let now = self.clock.now();
-        let count = self.limiter.available(now).min(self.free_slots(now));
-        // Both share one commit.
-        let (recorded, claimed) = tokio::join!(record(&*self.store, &self.upstream, &self.judged, &self.news, now), async {
-            if count == 0 { Ok(Vec::new()) } else { self.store.claim(self.lease(now, count)).await }
-        });
-        // What cannot be recorded now is recorded with the next step: an answer is never forgotten.
-        if recorded.is_ok() {
-            self.judged.clear();
-            self.news = None;
+        let wanted = self.limiter.available(now).min(self.free_slots(now) + self.room_ahead()).saturating_sub(self.ahead.len());
+        let (store, judged, news) = (Arc::clone(&self.store), Arc::new(std::mem::take(&mut self.judged)), self.news.take());
+        let (lease, unwanted) = (self.lease(now, wanted), self.unwanted());
+        let work = async {
+            let claim = async { if lease.limit == 0 { Ok(Vec::new()) } else { store.claim(lease.clone()).await } };
+            // Both share one commit.
+            tokio::join!(record(&*store, &lease.upstream, &judged, &news, unwanted, now), claim)
+        };
+        tokio::pin!(work);
+        // Meanwhile what is over makes room for what is leased already.
+        let (recorded, claimed) = loop {
+            tokio::select! {
+                done = &mut work => break done,
+                Some(Ok(tried)) = self.in_flight.join_next(), if !self.in_flight.is_empty() => {
+                    self.over.push(tried);
+                    self.send_ahead();
+                }
+            }
+        };
+        if recorded.is_err() {
+            // What cannot be recorded now is recorded with the next step: an answer is never forgotten.
+            self.judged.extend_from_slice(&judged);
+            self.news.clone_from(&news);
         }
         let claimed = claimed?;
-        // An adjustment whose sale has to be found first takes two requests.
-        let finds = self.upstream.template.adjustments.find.is_some();
-        let searches = claimed.iter().filter(|claimed| finds && claimed.adjustment.is_some()).count();
-        self.limiter.take(claimed.len() + searches, now);
         let begun = claimed.len();
-        claimed.into_iter().for_each(|claimed| self.send(claimed, now));
+        self.ahead.extend(claimed);
+        self.send_ahead();
         recorded.map(|()| begun)
     }
 
@@ -130,10 +148,36 @@ impl Sender {
             self.over.push(tried);
         }
         self.judge_all();
-        record(&*self.store, &self.upstream, &self.judged, &self.news, self.clock.now()).await?;
-        self.judged.clear();
-        self.news = None;
-        Ok(())
+        let (judged, news) = (Arc::new(std::mem::take(&mut self.judged)), self.news.take());
+        let unwanted = self.ahead.drain(..).map(|claimed| claimed.id).collect();
+        record(&*self.store, &self.upstream.name, &judged, &news, unwanted, self.clock.now()).await
+    }
+
+    /// Begins what is leased, as far as there is room and the limit allows.
+    fn send_ahead(&mut self) {
+        while !self.ahead.is_empty() {
+            let now = self.clock.now();
+            if self.free_slots(now) == 0 || self.limiter.available(now) == 0 {
+                return;
+            }
+            let Some(claimed) = self.ahead.pop_front() else { return };
+            // An adjustment whose sale has to be found first takes two requests.
+            let is_searched = claimed.outgoing.adjustment.is_some() && self.upstream.template.adjustments.find.is_some();
+            self.limiter.take(if is_searched { 2 } else { 1 }, now);
+            self.send(claimed, now);
+        }
+    }
+
+    /// So many may be leased beyond those that can begin at once.
+    fn room_ahead(&self) -> usize {
+        let is_fast = self.upstream.requests_per_minute >= FAST_PER_MINUTE && self.pause.is_none();
+        // What may not be repeated is not leased before it is begun: a crash could not tell the two apart.
+        if is_fast && !self.upstream.template.counts_repeats() { self.upstream.max_in_flight } else { 0 }
+    }
+
+    /// What was leased and cannot begin, because the upstream is paused now.
+    fn unwanted(&mut self) -> Vec<DeliveryId> {
+        if self.pause.is_none() { Vec::new() } else { self.ahead.drain(..).map(|claimed| claimed.id).collect() }
     }
 
     fn send(&mut self, claimed: Claimed, now: Timestamp) {
@@ -202,7 +246,7 @@ impl Sender {
     fn judge(&mut self, tried: Tried, now: Timestamp) -> Attempt {
         let schedule = self.upstream.schedule;
         let template = &self.upstream.template;
-        let is_adjustment = tried.claimed.adjustment.is_some();
+        let is_adjustment = tried.claimed.outgoing.adjustment.is_some();
         let none = (None, None, String::new(), None);
         let (outcome, advice, (status, asked, answer, upstream_id)) = match tried.result {
             Ok(answer) => {
@@ -250,7 +294,8 @@ impl Sender {
         if self.free_slots(now) == 0 && !self.in_flight.is_empty() {
             return Ok(limit); // nothing can begin before something is over, which wakes us
         }
-        let Some(due) = self.store.next_due(&self.upstream.name).await? else { return Ok(limit) };
+        let due = if self.ahead.is_empty() { self.store.next_due(&self.upstream.name).await? } else { Some(now) };
+        let Some(due) = due else { return Ok(limit) };
         let held = self.pause.as_ref().map_or(due, |pause| pause.until.max(due));
         let next = held.max(self.limiter.next_at());
         Ok(Duration::try_from(next.duration_since(now)).unwrap_or(Duration::ZERO).clamp(Duration::from_millis(1), limit))
@@ -259,16 +304,20 @@ impl Sender {
 
 async fn record(
     store: &dyn Store,
-    upstream: &Upstream,
-    judged: &[Attempt],
+    upstream: &str,
+    judged: &Arc<Vec<Attempt>>,
     news: &Option<Option<String>>,
+    unwanted: Vec<DeliveryId>,
     now: Timestamp,
 ) -> Result<(), Error> {
+    if !unwanted.is_empty() {
+        store.give_back(unwanted).await?;
+    }
     if !judged.is_empty() {
-        store.record(judged.to_vec()).await?;
+        store.record(Arc::clone(judged)).await?;
     }
     if let Some(news) = news {
-        store.set_paused(&upstream.name, news.clone(), now).await?;
+        store.set_paused(upstream, news.clone(), now).await?;
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! One marked test sale, to see with one's own eyes what an upstream makes of it.
 
 use super::judge::Judgement;
-use super::render::{Outgoing, RenderError};
+use super::render::RenderError;
 use super::template::{AmountUnit, Transport};
 use super::upstream::Upstream;
-use crate::domain::{AttemptOutcome, Currency, EventName, Mode, Money, SaleEvent, Timestamp};
+use crate::domain::{AttemptOutcome, Currency, EventName, Mode, Money, Outgoing, SaleEvent, Timestamp};
 use crate::outbound::{Answer, Client, Failure};
 
 /// What may be chosen of a test sale.

@@ -1,5 +1,6 @@
 //! A pack's folder in memory, from the binary itself or from a disk.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -14,12 +15,12 @@ const FILE_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Folder {
     name: String,
     place: String,
-    files: BTreeMap<String, Vec<u8>>,
+    files: BTreeMap<String, Cow<'static, [u8]>>,
 }
 
 impl Folder {
     /// A folder that is compiled into the binary.
-    pub fn embedded(directory: &Dir<'_>, root: &str) -> Self {
+    pub fn embedded(directory: &Dir<'static>, root: &str) -> Self {
         let name = directory.path().to_string_lossy().into_owned();
         let mut files = BTreeMap::new();
         collect(directory, directory.path(), &mut files);
@@ -28,7 +29,7 @@ impl Folder {
 
     /// A folder of these files, which need not be on any disk yet; `root` is where it would stand.
     pub fn of(name: &str, root: &str, files: &[(&str, &[u8])]) -> Self {
-        let files = files.iter().map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec())).collect();
+        let files = files.iter().map(|(path, bytes)| ((*path).to_owned(), Cow::Owned(bytes.to_vec()))).collect();
         Self { name: name.to_owned(), place: format!("{root}/{name}"), files }
     }
 
@@ -64,21 +65,21 @@ impl Folder {
 
     /// The files in `cases/`, by name.
     pub fn cases(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.files.iter().filter_map(|(path, bytes)| Some((path.strip_prefix("cases/")?, bytes.as_slice())))
+        self.files.iter().filter_map(|(path, bytes)| Some((path.strip_prefix("cases/")?, &**bytes)))
     }
 }
 
-fn collect(directory: &Dir<'_>, root: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
+fn collect(directory: &Dir<'static>, root: &Path, files: &mut BTreeMap<String, Cow<'static, [u8]>>) {
     for file in directory.files() {
         let path = file.path().strip_prefix(root).unwrap_or_else(|_| file.path());
-        files.insert(path.to_string_lossy().replace('\\', "/"), file.contents().to_vec());
+        files.insert(path.to_string_lossy().replace('\\', "/"), Cow::Borrowed(file.contents()));
     }
     for inner in directory.dirs() {
         collect(inner, root, files);
     }
 }
 
-fn read_files(path: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) -> io::Result<()> {
+fn read_files(path: &Path, prefix: &str, files: &mut BTreeMap<String, Cow<'static, [u8]>>) -> io::Result<()> {
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
         let metadata = std::fs::metadata(entry.path())?;
@@ -89,7 +90,7 @@ fn read_files(path: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) 
             let text = format!("{}: is too large to be part of a pack", entry.path().display());
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
         }
-        files.insert(format!("{prefix}{}", entry.file_name().to_string_lossy()), std::fs::read(entry.path())?);
+        files.insert(format!("{prefix}{}", entry.file_name().to_string_lossy()), Cow::Owned(std::fs::read(entry.path())?));
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use include_dir::{Dir, include_dir};
 use super::{Folder, Pack};
 use crate::domain::Faults;
 
-static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/providers");
+static EMBEDDED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/providers");
 
 /// Every pack that a source can name.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +21,20 @@ impl Registry {
     /// # Errors
     /// Every fault of every pack.
     pub fn load(pack_dirs: &[PathBuf]) -> Result<Self, Faults> {
-        let mut folders: Vec<Folder> = EMBEDDED.dirs().map(|directory| Folder::embedded(directory, "providers")).collect();
+        Self::load_some(|_| true, pack_dirs)
+    }
+
+    /// As [`Registry::load`], but of those in the binary only the named ones: a running bridge needs no others.
+    ///
+    /// # Errors
+    /// Every fault of every pack.
+    pub fn load_named(names: &[&str], pack_dirs: &[PathBuf]) -> Result<Self, Faults> {
+        Self::load_some(|name| names.contains(&name), pack_dirs)
+    }
+
+    fn load_some(is_wanted: impl Fn(&str) -> bool, pack_dirs: &[PathBuf]) -> Result<Self, Faults> {
+        let wanted = EMBEDDED.dirs().filter(|directory| directory.path().to_str().is_some_and(&is_wanted));
+        let mut folders: Vec<Folder> = wanted.map(|directory| Folder::embedded(directory, "providers")).collect();
         let mut faults = Faults::default();
         for path in pack_dirs {
             match folders_in(path) {

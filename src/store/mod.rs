@@ -21,8 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attribute::{EventOutcome, Ledger, Slice, Wanted};
 use crate::domain::{
-    AdjustmentRule, AdjustmentStep, Answer, AttemptOutcome, DeliveryId, DeliveryState, Request, RequestId, Sale, SaleId,
-    Timestamp,
+    AdjustmentRule, Answer, AttemptOutcome, DeliveryId, DeliveryState, Outgoing, Request, RequestId, SaleId, Timestamp,
 };
 use crate::verify::Verified;
 
@@ -184,12 +183,10 @@ pub struct Claimed {
     pub attempts: u32,
     /// When the first attempt that counts began, from which the schedule counts; `None` before it.
     pub tried_since: Option<Timestamp>,
-    /// The sale that is told.
-    pub sale: Sale,
-    /// What goes back of it; `None` where the sale itself is told.
-    pub adjustment: Option<AdjustmentStep>,
-    /// The id that the upstream gave to the sale, where it was captured.
-    pub upstream_id: Option<String>,
+    /// The sale.
+    pub sale: SaleId,
+    /// What is told.
+    pub outgoing: Outgoing,
 }
 
 /// One try of a delivery, and where the delivery stands after it.
@@ -396,7 +393,13 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Unavailable`]; the leases then run out and the deliveries are tried again.
-    async fn record(&self, attempts: Vec<Attempt>) -> Result<(), Error>;
+    async fn record(&self, attempts: Arc<Vec<Attempt>>) -> Result<(), Error>;
+
+    /// Gives back what was leased and not begun.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; the leases then run out.
+    async fn give_back(&self, deliveries: Vec<DeliveryId>) -> Result<(), Error>;
 
     /// Stops (with the reason) or starts an upstream's queue. A person's pause stays.
     ///

@@ -11,30 +11,13 @@ use serde_json::{Map, Value};
 use super::sign;
 use super::template::{Auth, Field, Find, OneOf, Send, Text, WrittenAs};
 use super::upstream::Upstream;
-use crate::domain::{AdjustmentStep, Mode, Sale, SaleEvent, Secret, Timestamp};
+use crate::domain::{Outgoing, Secret, Timestamp};
 use crate::outbound::Request;
 
 /// What stays as it is in a path: RFC 3986's unreserved characters.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// What stands where a secret stood.
 const REDACTED: &str = "[redacted]";
-
-/// What an upstream is told.
-#[derive(Debug, Clone)]
-pub struct Outgoing {
-    /// The sale.
-    pub sale: SaleEvent,
-    /// The source that counted it.
-    pub source: String,
-    /// Live or test.
-    pub mode: Mode,
-    /// True where it repeats an earlier purchase.
-    pub is_renewal: bool,
-    /// What goes back of it; `None` where the sale itself is told.
-    pub adjustment: Option<AdjustmentStep>,
-    /// The id that the upstream gave to the sale, where it was captured.
-    pub upstream_id: Option<String>,
-}
 
 /// A whole request.
 #[derive(Debug, Clone)]
@@ -81,29 +64,6 @@ pub enum RenderError {
     /// The template has no form for it.
     #[error("the upstream cannot be told of money that went back")]
     NoForm,
-}
-
-impl Outgoing {
-    /// A sale, or a step of what was taken back of it.
-    pub fn new(sale: &Sale, adjustment: Option<AdjustmentStep>, upstream_id: Option<String>) -> Self {
-        Self {
-            sale: sale.to_event(),
-            source: sale.source.to_string(),
-            mode: sale.scope.mode,
-            is_renewal: sale.renewal,
-            adjustment,
-            upstream_id,
-        }
-    }
-
-    /// The id that the upstream knows it by: the same for every try.
-    fn id(&self) -> Option<String> {
-        let invoice_id = self.sale.invoice_id.clone()?;
-        Some(match &self.adjustment {
-            Some(step) => format!("{invoice_id}-adjustment-{}", step.number),
-            None => invoice_id,
-        })
-    }
 }
 
 impl Upstream {

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Outgoing, RenderError, number};
-use crate::domain::{EventName, Money, Timestamp};
+use super::{RenderError, number};
+use crate::domain::{EventName, Money, Outgoing, Timestamp};
 use crate::forward::template::{AmountUnit, Case, Field, FieldValue, Format, TimeForm, Unfit, WrittenAs};
 use crate::forward::upstream::{TimestampPolicy, Upstream};
 

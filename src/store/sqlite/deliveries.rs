@@ -1,10 +1,13 @@
 //! The queue of deliveries: claimed under a lease, recorded, paused.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::adjustments;
-use super::row::{SALE_BY_ID, damaged, sale};
-use crate::domain::{AdjustmentStep, DeliveryId, SaleId, Timestamp, from_millis};
+use super::row::{damaged, scope_from};
+use crate::domain::{
+    AdjustmentStep, Currency, DeliveryId, EventName, Key, Money, Outgoing, SaleEvent, SaleId, Scope, Timestamp, from_millis,
+    invoice_id_of,
+};
 use crate::store::{Attempt, Claimed, Error, Lease};
 
 /// What happened to an attempt whose process died.
@@ -40,59 +43,84 @@ fn end_leases(connection: &Connection, which: &str, upstream: &str, now: i64) ->
 pub(super) fn claim(connection: &Connection, lease: &Lease) -> Result<Vec<Claimed>, Error> {
     let (upstream, now) = (&*lease.upstream, lease.now.as_millisecond());
     end_leases(connection, "upstream = ?1 AND state = 'sending' AND leased_until <= ?2", upstream, now)?;
-    let mut select = connection.prepare_cached(
-        "SELECT id FROM deliveries WHERE upstream = ?1 AND state = 'due' AND due_at <= ?2
-         AND NOT EXISTS (SELECT 1 FROM upstreams WHERE name = ?1 AND by_hand) ORDER BY due_at, id LIMIT ?3",
-    )?;
-    let due: Vec<DeliveryId> =
-        select.query_map(params![upstream, now, lease.limit], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut claimed = Vec::with_capacity(due.len());
-    for id in due {
-        let sql =
-            "UPDATE deliveries SET state = 'sending', leased_until = ?2, updated_at = ?3, counts_repeats = ?4 WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute(params![id, lease.until.as_millisecond(), now, lease.counts_repeats])?;
-        let Some(mut found) = outgoing(connection, id)? else { return Err(damaged("a delivery without its sale")) };
-        if !found.sale.is_sent() {
-            found.sale.sent_as = found.sale.invoice_id();
-            let sql = "UPDATE sales SET sent_as = ?2 WHERE id = ?1";
-            connection.prepare_cached(sql)?.execute(params![found.sale.id, found.sale.sent_as])?;
-        }
-        claimed.push(found);
+    let sql = format!(
+        "{OUTGOING} WHERE d.upstream = ?1 AND d.state = 'due' AND d.due_at <= ?2
+         AND NOT EXISTS (SELECT 1 FROM upstreams WHERE name = ?1 AND by_hand) ORDER BY d.due_at, d.id LIMIT ?3"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut rows = select.query(params![upstream, now, lease.limit])?;
+    let mut claimed = Vec::new();
+    while let Some(row) = rows.next()? {
+        claimed.push((read(row)?, row.get::<_, Option<String>>(20)?.is_some()));
     }
-    Ok(claimed)
+    drop(rows);
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET state = 'sending', leased_until = ?2, updated_at = ?3, counts_repeats = ?4 WHERE id = ?1",
+    )?;
+    let mut freeze = connection.prepare_cached("UPDATE sales SET sent_as = ?2 WHERE id = ?1")?;
+    for (found, is_sent) in &claimed {
+        update.execute(params![found.id, lease.until.as_millisecond(), now, lease.counts_repeats])?;
+        if !is_sent {
+            freeze.execute(params![found.sale, found.outgoing.sale.invoice_id])?;
+        }
+    }
+    Ok(claimed.into_iter().map(|(claimed, _)| claimed).collect())
 }
+
+/// A delivery with all that is told by it, in the columns that [`read`] follows.
+const OUTGOING: &str = "SELECT d.id, d.sale, d.number, d.amount_minor, d.taken_back, d.attempts, d.tried_since, d.made_at,
+     CASE WHEN d.number = 0 THEN d.upstream_id
+         ELSE (SELECT o.upstream_id FROM deliveries o WHERE o.sale = d.sale AND o.upstream = d.upstream AND o.number = 0) END,
+     s.source, s.scope, s.event, s.amount_minor, s.currency, s.at, s.customer_external_id, s.click_id, s.email, s.name, s.renewal,
+     s.sent_as, CASE WHEN s.sent_as IS NULL THEN s.keys END
+     FROM deliveries d JOIN sales s ON s.id = d.sale";
 
 /// A delivery with all that an attempt of it would send.
 pub(super) fn outgoing(connection: &Connection, id: DeliveryId) -> Result<Option<Claimed>, Error> {
-    let mut select = connection.prepare_cached(
-        "SELECT sale, upstream, number, amount_minor, taken_back, attempts, tried_since, upstream_id, made_at FROM deliveries WHERE id = ?1",
-    )?;
-    type Row = (SaleId, String, u32, Option<i64>, Option<i64>, u32, Option<i64>, Option<String>, i64);
-    let found: Option<Row> = select
-        .query_row([id], |row| {
-            let (number, minor, taken_back) = (row.get(2)?, row.get(3)?, row.get(4)?);
-            Ok((row.get(0)?, row.get(1)?, number, minor, taken_back, row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?))
-        })
-        .optional()?;
-    let Some((sale_id, upstream, number, minor, taken_back, attempts, tried_since, own_id, made_at)) = found else {
-        return Ok(None);
+    let mut select = connection.prepare_cached(&format!("{OUTGOING} WHERE d.id = ?1"))?;
+    let found = select.query_row([id], |row| Ok(read(row))).optional()?;
+    found.transpose()
+}
+
+fn read(row: &Row<'_>) -> Result<Claimed, Error> {
+    let (number, minor, taken_back): (u32, Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?, row.get(4)?);
+    let at = from_millis(row.get(7)?);
+    let adjustment = minor.zip(taken_back).map(|(minor, taken_back)| AdjustmentStep { number, minor, taken_back, at });
+    let Scope { mode, .. } = scope_from(row.get_ref(10)?.as_str().map_err(|error| Error::Damaged(error.to_string()))?)?;
+    let text = |column| row.get::<_, String>(column);
+    let currency = Currency::from_code(&text(13)?).ok_or_else(|| damaged("the currency of a sale"))?;
+    let keys: Option<String> = row.get(21)?;
+    let invoice_id = match keys {
+        Some(keys) => invoice_id_of(&serde_json::from_str::<Vec<Key>>(&keys)?),
+        None => row.get(20)?,
     };
-    let mut select = connection.prepare_cached(SALE_BY_ID)?;
-    let Some(sale) = select.query_row([sale_id], |row| Ok(sale(row))).optional()?.transpose()? else { return Ok(None) };
-    let adjustment = minor.zip(taken_back).filter(|_| number > 0).map(|(minor, taken_back)| AdjustmentStep {
-        number,
-        minor,
-        taken_back,
-        at: from_millis(made_at),
-    });
-    let upstream_id = match &adjustment {
-        None => own_id,
-        Some(_) => {
-            let sql = "SELECT upstream_id FROM deliveries WHERE sale = ?1 AND upstream = ?2 AND number = 0";
-            connection.prepare_cached(sql)?.query_row(params![sale_id, upstream], |row| row.get(0)).optional()?.flatten()
-        }
+    let sale = SaleEvent {
+        event: EventName::parse(&text(11)?).ok_or_else(|| damaged("the event of a sale"))?,
+        customer_external_id: row.get(15)?,
+        money: Money { minor: row.get(12)?, currency },
+        click_id: row.get(16)?,
+        invoice_id,
+        timestamp: from_millis(row.get(14)?),
+        email: row.get(17)?,
+        name: row.get(18)?,
     };
-    Ok(Some(Claimed { id, attempts, tried_since: tried_since.map(from_millis), sale, adjustment, upstream_id }))
+    let (source, is_renewal, upstream_id) = (text(9)?, row.get(19)?, row.get(8)?);
+    Ok(Claimed {
+        id: row.get(0)?,
+        sale: row.get(1)?,
+        attempts: row.get(5)?,
+        tried_since: row.get::<_, Option<i64>>(6)?.map(from_millis),
+        outgoing: Outgoing { sale, source, mode, is_renewal, adjustment, upstream_id },
+    })
+}
+
+pub(super) fn give_back(connection: &Connection, given: &[DeliveryId]) -> Result<(), Error> {
+    let sql = "UPDATE deliveries SET state = 'due', leased_until = NULL WHERE id = ?1 AND state = 'sending'";
+    let mut update = connection.prepare_cached(sql)?;
+    for id in given {
+        update.execute([id])?;
+    }
+    Ok(())
 }
 
 pub(super) fn next_due(connection: &Connection, upstream: &str) -> Result<Option<Timestamp>, Error> {

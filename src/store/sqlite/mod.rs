@@ -21,7 +21,7 @@ mod writer;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -207,8 +207,12 @@ impl Store for Sqlite {
         self.writer.run(move |connection| deliveries::next_due(connection, &upstream)).await
     }
 
-    async fn record(&self, attempts: Vec<Attempt>) -> Result<(), Error> {
+    async fn record(&self, attempts: Arc<Vec<Attempt>>) -> Result<(), Error> {
         self.writer.run(move |connection| deliveries::record(connection, &attempts)).await
+    }
+
+    async fn give_back(&self, given: Vec<DeliveryId>) -> Result<(), Error> {
+        self.writer.run(move |connection| deliveries::give_back(connection, &given)).await
     }
 
     async fn set_paused(&self, upstream: &str, reason: Option<String>, now: Timestamp) -> Result<(), Error> {

@@ -157,7 +157,7 @@ impl Desk {
             let upstream = Arc::clone(&route.upstream);
             let lease = Lease { upstream, now: self.now, until, limit: 1000, counts_repeats: false };
             for claimed in self.store().claim(lease).await.unwrap() {
-                sent.push(claimed.sale.id);
+                sent.push(claimed.sale);
                 let attempt = Attempt {
                     delivery: claimed.id,
                     started_at: self.now,
@@ -173,7 +173,7 @@ impl Desk {
                     upstream_id: None,
                     adjustments: route.adjustments,
                 };
-                self.store().record(vec![attempt]).await.unwrap();
+                self.store().record(Arc::new(vec![attempt])).await.unwrap();
             }
         }
         sent
