@@ -34,7 +34,7 @@ fn main() -> Result<(), Failure> {
         let at = arguments.iter().position(|argument| argument == name);
         at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
     };
-    let (sales, rounds, in_flight) = (number("--sales", 60_000), number("--rounds", 3), number("--in-flight", 128));
+    let (sales, rounds, in_flight) = (number("--sales", 200_000), number("--rounds", 3), number("--in-flight", 256));
     println!("{sales} sales a round, {rounds} rounds, {in_flight} at a time, {} cores", std::thread::available_parallelism()?);
     println!("{:<44} {:>10} {:>9} {:>8}", "", "a second", "CPU µs", "peak MB");
     let mut ratios = Vec::new();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::runtime::Handle;
 
 use super::config::Checked;
 use crate::domain::Clock;
@@ -36,6 +37,15 @@ pub struct Bridge {
     sender_bells: Vec<Arc<Bell>>,
     /// Those that call out: senders and enrichers.
     callers: Vec<actix_web::rt::task::JoinHandle<()>>,
+    /// Dropped last: by then nothing is under way.
+    _attempts: Attempts,
+}
+
+/// The thread on which attempts run, so that they do not wait for one another's bookkeeping.
+struct Attempts {
+    handle: Handle,
+    /// Dropping it ends the thread.
+    _end: tokio::sync::oneshot::Sender<()>,
 }
 
 /// Why a bridge could not start. The operator's to mend.
@@ -84,11 +94,12 @@ impl Bridge {
         }
         let (mut sender_bells, mut enricher_bells, mut callers) = (Vec::new(), Vec::new(), Vec::new());
         let stop_timeout = Duration::from_secs(config.server.stop_timeout_secs);
+        let attempts = Attempts::start()?;
         for upstream in config.upstreams {
             // A pause is the former process's finding; a new start may have mended it.
             store.set_paused(&upstream.name, None, clock.now()).await?;
             let sender = Sender::new(upstream, Arc::clone(&store), Arc::clone(&clock), Box::new(rand::random::<u64>));
-            let sender = sender.map_err(StartError::Machine)?;
+            let sender = sender.map_err(StartError::Machine)?.with_attempts_on(attempts.handle.clone());
             let bell = Arc::new(Bell::default());
             callers.push(actix_web::rt::spawn(work(sender, Arc::clone(&bell), stop_timeout)));
             sender_bells.push(bell);
@@ -109,7 +120,7 @@ impl Bridge {
         let bells: Vec<_> = sender_bells.iter().chain(&enricher_bells).cloned().collect();
         let fold = Some(fold(pipeline, clock, Arc::clone(&fold_bell), bells)?);
         actix_web::rt::spawn(server);
-        Ok(Self { addresses, store, servers, fold_bell, fold, enricher_bells, sender_bells, callers })
+        Ok(Self { addresses, store, servers, fold_bell, fold, enricher_bells, sender_bells, callers, _attempts: attempts })
     }
 
     /// Stops: answers every request that was accepted and waits for deliveries under way, both within one time-out; then ends
@@ -130,6 +141,18 @@ impl Bridge {
         if let Some(fold) = self.fold.take() {
             drop(actix_web::rt::task::spawn_blocking(move || fold.join()).await);
         }
+    }
+}
+
+impl Attempts {
+    fn start() -> Result<Self, StartError> {
+        let failed = |error: std::io::Error| StartError::Machine(format!("attempts cannot be made: {error}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = runtime.handle().clone();
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let run = move || drop(runtime.block_on(ended));
+        std::thread::Builder::new().name("forward".to_owned()).spawn(run).map_err(failed)?;
+        Ok(Self { handle, _end: end })
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::attempt::{Failed, Tried, attempt};
@@ -19,6 +20,8 @@ const KEPT_ANSWER_CHARS: usize = 2_000;
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
 /// An upstream that takes so many has work waiting in memory.
 const FAST_PER_MINUTE: u32 = 6_000;
+/// So long a commit waits for more to record.
+const LINGER: Duration = Duration::from_millis(5);
 /// After so long the upstream's name is looked up anew, whatever connections there are.
 const CLIENT_AGE: Duration = Duration::from_secs(60);
 
@@ -32,6 +35,8 @@ pub struct Sender {
     client_since: Timestamp,
     limiter: Limiter,
     pause: Option<Pause>,
+    /// Where attempts run; where the sender runs, if no other place was named.
+    place: Option<Handle>,
     in_flight: JoinSet<Tried>,
     /// Leased and about to be begun, so that a fast upstream does not wait for the disk.
     ahead: VecDeque<Claimed>,
@@ -70,12 +75,18 @@ impl Sender {
             client_since: now,
             limiter,
             pause: None,
+            place: None,
             in_flight: JoinSet::new(),
             ahead: VecDeque::new(),
             over: Vec::new(),
             judged: Vec::new(),
             news: None,
         })
+    }
+
+    /// The same sender, with its attempts on another runtime.
+    pub fn with_attempts_on(self, place: Handle) -> Self {
+        Self { place: Some(place), ..self }
     }
 
     /// The upstream's name.
@@ -88,6 +99,7 @@ impl Sender {
     /// # Errors
     /// The store's; what was tried but not recorded is recorded with the next step.
     pub async fn step(&mut self) -> Result<usize, Error> {
+        self.linger().await;
         while let Some(Ok(tried)) = self.in_flight.try_join_next() {
             self.over.push(tried);
         }
@@ -153,6 +165,16 @@ impl Sender {
         record(&*self.store, &self.upstream.name, &judged, &news, unwanted, self.clock.now()).await
     }
 
+    /// While enough is leased, more attempts are let come to their end, so that one commit serves many.
+    async fn linger(&mut self) {
+        let until = tokio::time::Instant::now() + LINGER;
+        while 2 * self.ahead.len() > self.room_ahead() && !self.in_flight.is_empty() {
+            let Ok(Some(Ok(tried))) = tokio::time::timeout_at(until, self.in_flight.join_next()).await else { return };
+            self.over.push(tried);
+            self.send_ahead();
+        }
+    }
+
     /// Begins what is leased, as far as there is room and the limit allows.
     fn send_ahead(&mut self) {
         while !self.ahead.is_empty() {
@@ -189,7 +211,11 @@ impl Sender {
             }
             self.client_since = now;
         }
-        self.in_flight.spawn(attempt(Arc::clone(&self.upstream), self.client.clone(), claimed, now));
+        let attempt = attempt(Arc::clone(&self.upstream), self.client.clone(), claimed, now);
+        match &self.place {
+            Some(place) => self.in_flight.spawn_on(attempt, place),
+            None => self.in_flight.spawn(attempt),
+        };
     }
 
     fn lease(&self, now: Timestamp, limit: usize) -> Lease {

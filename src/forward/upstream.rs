@@ -106,6 +106,8 @@ pub struct Upstream {
     pub template: Arc<Template>,
     /// Where its API is; `None` where nothing is sent over a network.
     pub base_url: Option<Url>,
+    /// Where sales go, if that is the same for all of them.
+    pub(super) sale_url: Option<Url>,
     /// The API's token; blank where the template needs none.
     pub token: Secret,
     /// The keys with which requests are signed.
@@ -247,6 +249,7 @@ impl Upstream {
             name: config.name.as_str().into(),
             template: Arc::clone(template),
             allow_private: config.allow_private || base_url.as_ref().is_some_and(is_literal),
+            sale_url: base_url.as_ref().and_then(|base| same_for_all(base, template)),
             base_url,
             token: config.token.clone().unwrap_or_else(|| Secret::new("")),
             signing_keys,
@@ -423,6 +426,22 @@ fn base(text: &str, allow_private: bool) -> Result<Url, String> {
         "http" if is_literal(&url) || allow_private => Ok(url),
         "http" => Err("must be https: over plain http anyone on the way reads the token".to_owned()),
         _ => Err("must be https".to_owned()),
+    }
+}
+
+/// The URL of sales, unless it holds a value of the sale or the token.
+fn same_for_all(base: &Url, template: &Template) -> Option<Url> {
+    let path = &template.request.path;
+    let is_plain = !path.contains('{') && !matches!(template.auth, Auth::Query { .. });
+    if is_plain { joined(base, path).ok() } else { None }
+}
+
+/// A path below the base URL. Without one, the base URL as it was written.
+pub(super) fn joined(base: &Url, path: &str) -> Result<Url, String> {
+    if path.is_empty() {
+        Ok(base.clone())
+    } else {
+        Url::parse(&format!("{}{path}", base.as_str().trim_end_matches('/'))).map_err(|error| error.to_string())
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::sign;
 use super::template::{Auth, Field, Find, OneOf, Send, Text, WrittenAs};
-use super::upstream::Upstream;
+use super::upstream::{Upstream, joined};
 use crate::domain::{Outgoing, Secret, Timestamp};
 use crate::outbound::Request;
 
@@ -88,7 +88,10 @@ impl Upstream {
             put(&mut fields, name, self.token.expose().into());
         }
         let body = (!fields.is_empty()).then(|| Value::Object(fields).to_string());
-        let (url, shown_url) = self.url(&spec.path, outgoing, now)?;
+        let (url, shown_url) = match &self.sale_url {
+            Some(url) if outgoing.adjustment.is_none() => (url.clone(), url.to_string()),
+            Some(_) | None => self.url(&spec.path, outgoing, now)?,
+        };
         let headers = self.headers(outgoing, now, body.as_deref().unwrap_or_default())?;
         Ok(Rendered { method: spec.method.as_str(), url, shown_url, headers, body })
     }
@@ -171,9 +174,8 @@ impl Upstream {
             let nowhere = Url::parse("log:").expect("a URL without a host");
             return Ok((nowhere, "log:".to_owned()));
         };
-        let joined = if path.is_empty() { base.to_string() } else { format!("{}{path}", base.as_str().trim_end_matches('/')) };
         let malformed = |_| RenderError::Unfit { field: "the URL".to_owned(), why: "it is not a URL".to_owned() };
-        let mut url = Url::parse(&joined).map_err(malformed)?;
+        let mut url = joined(base, &path).map_err(malformed)?;
         if let Auth::Query { name } = &self.template.auth {
             let mut shown = url.clone();
             url.query_pairs_mut().append_pair(name, self.token.expose());
