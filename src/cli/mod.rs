@@ -15,6 +15,7 @@ mod send;
 mod serve;
 mod upstream;
 mod upstream_show;
+mod upstream_table;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -21,6 +21,9 @@ pub(super) enum Command {
         /// List what an upstream can be made of instead: the templates
         #[arg(long)]
         templates: bool,
+        /// As the tables in upstreams/README.md
+        #[arg(long, requires = "templates")]
+        markdown: bool,
     },
     /// Say in plain words what an upstream or a template sends, and what its answers mean
     Show {
@@ -69,8 +72,9 @@ pub(super) struct TestArguments {
 
 pub(super) fn run(command: &Command, config: &Path, printer: &Printer) -> Answer {
     match command {
-        Command::List { templates: true } => list_templates(config, printer),
-        Command::List { templates: false } => list(config, printer),
+        Command::List { templates: true, markdown: true } => super::upstream_table::markdown(&templates(config)?, printer),
+        Command::List { templates: true, .. } => list_templates(config, printer),
+        Command::List { templates: false, .. } => list(config, printer),
         Command::Show { name } => show(name, config, printer),
         Command::Test(arguments) => test(arguments, config, printer),
         Command::Cases { name } => cases(name.as_deref(), config, printer),

@@ -94,8 +94,8 @@ pub struct CaseReport {
     pub count: usize,
     /// Those that failed: which, and how.
     pub failures: Vec<String>,
-    /// How amounts are written: the currency's number of decimals, and the amount on the wire, or why there is none.
-    pub amounts: Vec<(u8, String)>,
+    /// How amounts of sales are written: the currency's number of decimals, the amount, and what it is on the wire, or why it is not.
+    pub amounts: Vec<(u8, String, String)>,
     /// What answers to sales come to: the status, the body, and the outcome.
     pub outcomes: Vec<(u16, String, AttemptOutcome)>,
 }
@@ -144,7 +144,8 @@ impl Templates {
     fn told(&self, case: &SaleCase, document: &Document, name: &str, file: &str, now: Timestamp) -> Result<Told, String> {
         let upstream = self.upstream(case, document, name, file)?;
         let sale = sale_event(&case.sale)?;
-        let currency = sale.money.currency;
+        let money = sale.money;
+        let currency = money.currency;
         let minor = |text: &str| decimal_to_minor(text, currency.exponent()).map_err(|error| error.to_string());
         let adjustment = match &case.adjustment {
             Some(step) => Some(AdjustmentStep {
@@ -173,7 +174,7 @@ impl Templates {
             }
             Err(error) => Some(format!("refused: {error}")),
         };
-        let amount = shown.filter(|_| is_sale).map(|shown| (currency.exponent(), shown));
+        let amount = shown.filter(|_| is_sale).map(|shown| (currency.exponent(), money.to_string(), shown));
         let differs = |wanted: &str, found: &str| {
             (wanted.trim() != found.trim()).then(|| format!("expected\n{}\nbut it is\n{}", wanted.trim(), found.trim()))
         };
@@ -199,7 +200,7 @@ impl Templates {
 }
 
 struct Told {
-    amount: Option<(u8, String)>,
+    amount: Option<(u8, String, String)>,
     failure: Option<String>,
 }
 

@@ -306,7 +306,7 @@ impl Sender {
             status,
             reason: advice,
             request: tried.request,
-            answer: self.upstream.redact(&answer).chars().take(KEPT_ANSWER_CHARS).collect(),
+            answer: self.upstream.keepable(&answer).chars().take(KEPT_ANSWER_CHARS).collect(),
             state: next.state,
             due_at: next.due_at,
             counts: next.counts,

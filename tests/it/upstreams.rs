@@ -26,7 +26,7 @@ fn every_case_of_every_template_holds() {
 fn every_template_has_cases_for_every_class_of_answers_and_every_exponent() {
     let statuses: BTreeSet<u16> = [200, 301, 400, 401, 403, 404, 409, 422, 429, 500, 503].into();
     for report in reports() {
-        let exponents: BTreeSet<u8> = report.amounts.iter().map(|(exponent, _)| *exponent).collect();
+        let exponents: BTreeSet<u8> = report.amounts.iter().map(|(exponent, _, _)| *exponent).collect();
         assert!(exponents.is_superset(&[0, 2, 3].into()), "{}: {exponents:?}", report.template);
         if report.template != "log" {
             let answered: BTreeSet<u16> = report.outcomes.iter().map(|(status, _, _)| *status).collect();

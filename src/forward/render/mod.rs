@@ -228,6 +228,22 @@ impl Upstream {
     pub(super) fn redact(&self, text: &str) -> String {
         self.secrets().iter().fold(text.to_owned(), |text, secret| text.replace(secret, REDACTED))
     }
+
+    /// An answer as it is kept: without this upstream's secrets, and without those of others that it tells (FirstPromoter's answers hold
+    /// its promoters' tokens and passwords).
+    pub(super) fn keepable(&self, answer: &str) -> String {
+        let text = self.redact(answer);
+        if !is_secret_name(&text) {
+            return text;
+        }
+        match serde_json::from_str::<Value>(&text) {
+            Ok(mut value) => {
+                hide(&mut value);
+                value.to_string()
+            }
+            Err(_) => text,
+        }
+    }
 }
 
 impl Rendered {
@@ -318,6 +334,24 @@ fn take(fields: &mut Map<String, Value>, name: &str) {
                 take(inside, inner);
             }
         }
+    }
+}
+
+fn is_secret_name(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["token", "password", "secret"].iter().any(|word| text.contains(word))
+}
+
+/// Takes the values of members out whose names speak of secrets.
+fn hide(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, inner) in members.iter_mut() {
+                if is_secret_name(name) && !inner.is_null() { *inner = REDACTED.into() } else { hide(inner) }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -295,6 +295,8 @@ pub struct Field {
     pub prefix: Option<String>,
     /// What a text must be made of.
     pub format: Option<Format>,
+    /// How long a text must be.
+    pub min_chars: Option<usize>,
     /// How long a text may be.
     pub max_chars: Option<usize>,
     /// What becomes of a text that does not fit.
