@@ -11,6 +11,8 @@
 mod floor;
 #[path = "../ingest/load.rs"]
 mod load;
+#[path = "../ingest/options.rs"]
+mod options;
 #[path = "../ingest/process.rs"]
 mod process;
 mod queue;
@@ -30,10 +32,7 @@ fn main() -> Result<(), Failure> {
     if arguments.get(1).map(String::as_str) == Some("floor") {
         return floor::serve(&arguments[2], arguments[3].parse()?);
     }
-    let number = |name: &str, default: usize| {
-        let at = arguments.iter().position(|argument| argument == name);
-        at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
-    };
+    let number = |name, default| options::number(&arguments, name, default);
     let (sales, rounds, in_flight) = (number("--sales", 200_000), number("--rounds", 3), number("--in-flight", 256));
     println!("{sales} sales a round, {rounds} rounds, {in_flight} at a time, {} cores", std::thread::available_parallelism()?);
     println!("{:<44} {:>10} {:>9} {:>8}", "", "a second", "CPU µs", "peak MB");

@@ -8,6 +8,7 @@
 
 mod floor;
 mod load;
+mod options;
 mod process;
 mod webhook;
 
@@ -40,10 +41,7 @@ fn main() -> Result<(), Failure> {
     if arguments.get(1).map(String::as_str) == Some("floor") {
         return floor::serve(&arguments[2], arguments[3].parse()?);
     }
-    let number = |name: &str, default: usize| {
-        let at = arguments.iter().position(|argument| argument == name);
-        at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
-    };
+    let number = |name, default| options::number(&arguments, name, default);
     let ids = if arguments.iter().any(|argument| argument == "--random-ids") { Ids::Random } else { Ids::Timed };
     let webhooks = number("--webhooks", 60_000);
     let rounds = number("--rounds", 3);

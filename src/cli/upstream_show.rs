@@ -114,8 +114,9 @@ pub(super) fn show(template: &Template, upstream: Option<&Upstream>, printer: &P
 
 fn show_fields(fields: &[Field], printer: &Printer) {
     for field in fields {
-        let required = if field.required { "" } else { ", where known" };
-        printer.line(format!("    {:<24}{}{}", field.name, holds(field), printer.quiet(required)));
+        let is_always = field.required || field.value.is_none();
+        let known = if is_always { "" } else { ", where known" };
+        printer.line(format!("    {:<27} {}{}", field.name, holds(field), printer.quiet(known)));
     }
 }
 

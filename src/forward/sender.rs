@@ -220,7 +220,8 @@ impl Sender {
 
     fn lease(&self, now: Timestamp, limit: usize) -> Lease {
         let upstream = Arc::clone(&self.upstream.name);
-        let until = now + self.upstream.timeout + LEASE_MARGIN;
+        // What is leased ahead waits for another attempt to end.
+        let until = now + 2 * self.upstream.timeout + LEASE_MARGIN;
         Lease { upstream, now, until, limit, counts_repeats: self.upstream.template.counts_repeats() }
     }
 

@@ -82,7 +82,7 @@ impl Trial {
             Failure::Unanswered(why) => format!("it was sent, but not answered ({why}); it may or may not have been accepted"),
         })?;
         let judgement = upstream.template.judge(&answer, false);
-        Ok(Verdict { answer: Some(Answer { body: upstream.redact(&answer.body), ..answer }), judgement })
+        Ok(Verdict { answer: Some(Answer { body: upstream.keepable(&answer.body), ..answer }), judgement })
     }
 
     /// The amount as it would read in the dashboard if the upstream meant another unit; for each unit that the template knows of.

@@ -200,11 +200,14 @@ async fn amounts_and_times_are_written_as_the_upstream_is_configured() {
 #[actix_web::test]
 async fn the_token_never_stands_in_what_is_kept() {
     let mut bridge = Bridge::with_silent_upstream("").await;
-    bridge.upstream_answers(400, r#"{"error":"Bearer token-of-the-test is not allowed"}"#).await;
+    let answer =
+        r#"{"error":"Bearer token-of-the-test is not allowed","promoter":{"auth_token":"theirs","temp_password":"hush"}}"#;
+    bridge.upstream_answers(400, answer).await;
     with_a_sale(&bridge, 1).await;
     bridge.forwards().await;
     let kept = serde_json::to_string(&bridge.store.delivery(1).unwrap().unwrap()).unwrap();
     assert!(kept.contains("[redacted]") && !kept.contains("token-of-the-test"), "{kept}");
+    assert!(!kept.contains("theirs") && !kept.contains("hush"), "{kept}");
 }
 
 #[actix_web::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use salebridge::store::DeliveryView;
+use salebridge::store::{DeliveryView, Retry};
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, ResponseTemplate};
@@ -187,4 +187,23 @@ async fn a_team_may_keep_refunds_to_itself() {
     bridge.forwards().await;
     assert!(steps(&bridge).is_empty());
     assert_eq!(bridge.sale().balance.left.to_string(), "39.99");
+}
+
+#[actix_web::test]
+async fn a_step_that_was_tried_and_resumed_keeps_its_amount() {
+    let mut bridge = bridge_to(SIGNED).await;
+    bridge.upstream_answers(200, "{}").await;
+    buys(&bridge).await;
+    bridge.forwards().await;
+    bridge.upstream_answers(503, "").await; // perhaps it took it all the same
+    refunds(&bridge, 1, 1000).await;
+    bridge.forwards().await;
+    assert_eq!(bridge.store.retry(Retry { ids: vec![2], ..Retry::default() }, bridge.now()).await.unwrap(), 1);
+    refunds(&bridge, 2, 2500).await;
+    bridge.settles().await;
+    assert_eq!(steps(&bridge), ["1 10.00 of 10.00 due"]);
+    bridge.upstream_answers(200, "{}").await;
+    bridge.forwards().await;
+    bridge.forwards().await;
+    assert_eq!(steps(&bridge), ["1 10.00 of 10.00 delivered", "2 15.00 of 25.00 delivered"]);
 }

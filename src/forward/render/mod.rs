@@ -61,6 +61,9 @@ pub enum RenderError {
         /// What it would have to be.
         why: String,
     },
+    /// Only a whole sale can be taken back there.
+    #[error("the upstream takes back whole sales only, and something is left of this one")]
+    NotWhole,
     /// The template has no form for it.
     #[error("the upstream cannot be told of money that went back")]
     NoForm,
@@ -76,6 +79,10 @@ impl Upstream {
             Some(_) => self.template.adjustments.request.as_ref().ok_or(RenderError::NoForm)?,
             None => &self.template.request,
         };
+        let is_part = outgoing.adjustment.as_ref().is_some_and(|step| step.taken_back < outgoing.sale.money.minor);
+        if is_part && !self.template.adjustments.partial && !self.template.adjustments.reversible {
+            return Err(RenderError::NotWhole);
+        }
         let mut fields = Map::new();
         for field in &spec.body {
             if let Some(value) = self.field(field, outgoing, now)? {

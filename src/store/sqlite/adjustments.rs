@@ -24,8 +24,8 @@ pub(super) fn tell(
     let sql = "SELECT amount_minor, taken_back FROM sales WHERE id = ?1";
     let (amount, taken_back): (i64, i64) =
         connection.prepare_cached(sql)?.query_row([sale], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let sql = "SELECT id, number, state, amount_minor, attempts, tried_since FROM deliveries
-               WHERE sale = ?1 AND upstream = ?2 ORDER BY number";
+    let sql = "SELECT id, number, state, amount_minor, EXISTS (SELECT 1 FROM attempts WHERE delivery = deliveries.id)
+               FROM deliveries WHERE sale = ?1 AND upstream = ?2 ORDER BY number";
     let mut select = connection.prepare_cached(sql)?;
     let mut rows = select.query(params![sale, upstream])?;
     let (mut has_sale, mut told, mut number, mut open) = (false, 0_i64, 0_u32, None);
@@ -37,8 +37,9 @@ pub(super) fn tell(
         } else if state.is_accepted() {
             told = told.saturating_add(row.get::<_, Option<i64>>(3)?.unwrap_or_default());
         } else if state != DeliveryState::Withdrawn {
-            let is_untried = state == DeliveryState::Due && row.get::<_, u32>(4)? == 0 && row.get::<_, Option<i64>>(5)?.is_none();
-            open = Some(Open { id: row.get(0)?, is_begun: !is_untried });
+            // Also one that a person resumed may have been accepted before.
+            let is_begun = state != DeliveryState::Due || row.get(4)?;
+            open = Some(Open { id: row.get(0)?, is_begun });
         }
     }
     let step = rule.step(amount, taken_back, told).filter(|_| has_sale);

@@ -1,6 +1,6 @@
 //! The queue of deliveries: claimed under a lease, recorded, paused.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
 use super::adjustments;
 use super::row::{damaged, scope_from};
@@ -17,17 +17,17 @@ const LOOK: &str = "look for it in the upstream's dashboard before it is sent ag
 
 /// On SQLite there is one server, so at its start every lease is a dead process's.
 pub(super) fn void_leases(connection: &Connection) -> Result<(), Error> {
-    end_leases(connection, "state = 'sending' AND ?1 = ?1 AND ?2 = ?2", "", 0)
+    end_leases(connection, "state = 'sending'", &[])
 }
 
 /// Leases that ran out belong to processes that died: the attempt is noted, and what it was about is due again, unless the upstream
 /// would count it twice.
-fn end_leases(connection: &Connection, which: &str, upstream: &str, now: i64) -> Result<(), Error> {
+fn end_leases(connection: &Connection, which: &str, values: &[&dyn ToSql]) -> Result<(), Error> {
     let sql = format!(
         "INSERT INTO attempts SELECT id, (SELECT COALESCE(MAX(number), 0) + 1 FROM attempts WHERE delivery = deliveries.id),
          updated_at, updated_at, 'unknown', NULL, '{CUT_OFF}', '', '' FROM deliveries WHERE {which}"
     );
-    if connection.prepare_cached(&sql)?.execute(params![upstream, now])? == 0 {
+    if connection.prepare_cached(&sql)?.execute(values)? == 0 {
         return Ok(());
     }
     let sql = format!(
@@ -36,13 +36,13 @@ fn end_leases(connection: &Connection, which: &str, upstream: &str, now: i64) ->
          last_status = NULL, last_reason = '{CUT_OFF}' || CASE WHEN counts_repeats THEN '; {}' ELSE '' END WHERE {which}",
         LOOK.replace('\'', "''")
     );
-    connection.prepare_cached(&sql)?.execute(params![upstream, now])?;
+    connection.prepare_cached(&sql)?.execute(values)?;
     Ok(())
 }
 
 pub(super) fn claim(connection: &Connection, lease: &Lease) -> Result<Vec<Claimed>, Error> {
     let (upstream, now) = (&*lease.upstream, lease.now.as_millisecond());
-    end_leases(connection, "upstream = ?1 AND state = 'sending' AND leased_until <= ?2", upstream, now)?;
+    end_leases(connection, "upstream = ?1 AND state = 'sending' AND leased_until <= ?2", &[&upstream, &now])?;
     let sql = format!(
         "{OUTGOING} WHERE d.upstream = ?1 AND d.state = 'due' AND d.due_at <= ?2
          AND NOT EXISTS (SELECT 1 FROM upstreams WHERE name = ?1 AND by_hand) ORDER BY d.due_at, d.id LIMIT ?3"

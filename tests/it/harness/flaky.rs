@@ -1,13 +1,15 @@
 //! A stand-in upstream that fails, limits, hangs and restarts; it remembers what it accepted, and when it was asked.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use serde_json::Value;
+
+use super::process::read_body;
 
 /// How it fails, of a hundred requests each.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +80,7 @@ fn serve(stream: TcpStream, faults: Faults, memory: &Memory) -> std::io::Result<
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     loop {
-        let Some(body) = request(&mut reader)? else { return Ok(()) };
+        let Some(body) = read_body(&mut reader)? else { return Ok(()) };
         if memory.is_down.load(Ordering::SeqCst) {
             return Ok(()); // it was read, but nobody answers
         }
@@ -102,24 +104,4 @@ fn serve(stream: TcpStream, faults: Faults, memory: &Memory) -> std::io::Result<
         };
         writer.write_all(answer.as_bytes())?;
     }
-}
-
-/// The body of the next request; `None` where there is none any more.
-fn request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Vec<u8>>> {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(None);
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap_or(0);
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    Ok(Some(body))
 }
