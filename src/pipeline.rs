@@ -35,8 +35,7 @@ pub struct Pipeline {
 #[derive(Default)]
 struct Batch {
     events: Vec<Event>,
-    last: RequestId,
-    requests: usize,
+    requests: Vec<RequestId>,
 }
 
 /// What one step did.
@@ -102,10 +101,8 @@ impl Pipeline {
         let mut settled = 0;
         let mut batch = self.read(0)?;
         for _ in 0..BATCHES_LIMIT {
-            if batch.requests == 0 {
-                break;
-            }
-            let (last, requests) = (batch.last, batch.requests);
+            let requests = batch.requests.len();
+            let Some(last) = batch.requests.last().copied() else { break };
             // While the one batch is being written, the next one is read and mapped.
             let (written, next) = tokio::join!(self.settle(batch, now), async { self.read(last) });
             written?;
@@ -149,7 +146,7 @@ impl Pipeline {
     fn read(&self, after: RequestId) -> Result<Batch, Error> {
         let requests = self.store.unsettled(after, BATCH_LIMIT)?;
         let events = requests.iter().flat_map(|stored| self.map(stored)).collect();
-        Ok(Batch { events, last: requests.last().map_or(after, |stored| stored.id), requests: requests.len() })
+        Ok(Batch { events, requests: requests.iter().map(|stored| stored.id).collect() })
     }
 
     fn map(&self, stored: &StoredRequest) -> Vec<Event> {
@@ -194,7 +191,7 @@ impl Pipeline {
         let wanted = Wanted::by(&batch.events);
         let rules = Arc::clone(&self.rules);
         let fold = Box::new(move |ledger: &mut Ledger| batch.events.iter().for_each(|event| ledger.apply(event, &rules, now)));
-        self.store.settle(wanted, batch.last, now, fold).await
+        self.store.settle(wanted, batch.requests, now, fold).await
     }
 }
 

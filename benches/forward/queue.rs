@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use salebridge::app;
 use salebridge::domain::{Clock as _, Headers, Request, SystemClock};
 use salebridge::pipeline::{Pipeline, Step};
-use salebridge::store::{Access, Sqlite, Store};
+use salebridge::store::{Access, Place, Sqlite, Store};
 use serde_json::json;
 
 use crate::Failure;
@@ -42,7 +42,7 @@ pub(crate) fn filled(folder: &Path, sales: usize) -> Result<PathBuf, Failure> {
     let config = folder.join("config.toml");
     std::fs::write(&config, configuration("127.0.0.1:0", "127.0.0.1:9", ""))?;
     let checked = app::load(&config).map_err(|faults| faults.to_string())?;
-    let path = checked.store_path.clone();
+    let Place::Sqlite(path) = checked.store.clone() else { return Err("the benchmark fills a file".into()) };
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(&path, Access::Scratch, 16)?);
     let now = SystemClock.now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -62,7 +62,7 @@ async fn settle(store: &Sqlite, rules: &Rules, events: Vec<Event>, through: i64,
     let wanted = Wanted::by(&events);
     let rules = rules.clone();
     let fold = Box::new(move |ledger: &mut Ledger| events.iter().for_each(|event| ledger.apply(event, &rules, now)));
-    store.settle(wanted, through, now, fold).await.unwrap();
+    store.settle(wanted, vec![through], now, fold).await.unwrap();
 }
 
 /// A purchase as a Stripe checkout tells it: a new customer with a click, known by two ids.

@@ -14,7 +14,7 @@ use crate::domain::Clock;
 use crate::enrich::{Enricher, HttpFetcher};
 use crate::forward::Sender;
 use crate::pipeline::{Bell, Pipeline};
-use crate::store::{Access, Sqlite, Store};
+use crate::store::{Access, Store};
 use crate::{admin, receive};
 
 /// A sender looks at its queue at least so often, even if nobody rings.
@@ -73,7 +73,7 @@ impl Bridge {
     /// # Errors
     /// What could not be started; nothing is left running.
     pub async fn start(config: Checked, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.store_path, Access::Serve, config.server.queue_limit)?);
+        let store = config.store.open(Access::Serve, config.server.queue_limit)?;
         let fold_bell = Arc::new(Bell::default());
         let state = receive::State::new(
             &config.server,

@@ -12,6 +12,7 @@ use crate::attribute::Rules;
 use crate::domain::{Faults, Secret};
 use crate::forward::{Templates, Upstream, UpstreamConfig};
 use crate::pack::{Registry, Source, SourceConfig};
+use crate::store::Place;
 use crate::{admin, attribute, document, receive, store};
 
 /// The file as written. Each part belongs to the module that uses it.
@@ -42,8 +43,8 @@ pub struct Checked {
     pub server: receive::Config,
     /// The operator's listener, where one is wanted: its address and token.
     pub admin: Option<(String, Option<Secret>)>,
-    /// The SQLite file.
-    pub store_path: PathBuf,
+    /// Where everything is kept.
+    pub store: Place,
     /// The sources, by name.
     pub sources: Arc<HashMap<String, Arc<Source>>>,
     /// The upstreams, in the order of the file.
@@ -132,7 +133,7 @@ pub fn upstreams(path: &Path) -> Result<Vec<Arc<Upstream>>, Faults> {
 ///
 /// # Errors
 /// The fault of the file or of `store.url`.
-pub fn store_path(path: &Path) -> Result<PathBuf, Faults> {
+pub fn store(path: &Path) -> Result<Place, Faults> {
     let file = path.display().to_string();
     let mut faults = Faults::default();
     let mut only = Table::new();
@@ -142,8 +143,10 @@ pub fn store_path(path: &Path) -> Result<PathBuf, Faults> {
     let folder = folder_of(path);
     fill_in(&mut only, &folder, &file, &mut faults);
     let document: Document = document::read_table(only, &file)?;
-    let store_path = document.store.path(&folder).map_err(|cause| faults.add(&file, "store.url", cause));
-    faults.or(store_path.unwrap_or_default())
+    document.store.place(&folder).map_err(|(key, cause)| {
+        faults.add(&file, key, cause);
+        faults
+    })
 }
 
 fn read(path: &Path) -> Result<Table, Faults> {
@@ -170,14 +173,19 @@ fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> 
         }
         (admin.listen, admin.token)
     });
-    let store_path = document.store.path(folder).map_err(|cause| faults.add(file, "store.url", cause)).unwrap_or_default();
+    let store = document.store.place(folder).unwrap_or_else(|(key, cause)| {
+        faults.add(file, key, cause);
+        Place::Sqlite(PathBuf::new())
+    });
     let dirs = check_dirs(&document.pack_dirs, "pack_dirs", folder, file, faults);
     let names: Vec<&str> = document.sources.iter().map(|source| source.pack.as_str()).collect();
     let packs = Registry::load_named(&names, &dirs).unwrap_or_else(|found| {
         faults.0.extend(found.0);
         Registry::load_named(&names, &[]).unwrap_or_default()
     });
-    if let Some(folder) = store_path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+    if let Place::Sqlite(path) = &store
+        && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+    {
         faults.add(file, "store.url", format!("the folder {} is not there", folder.display()));
     }
     if document.sources.is_empty() {
@@ -199,7 +207,7 @@ fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> 
     let names: Vec<&str> = document.sources.iter().map(|source| source.name.as_str()).collect();
     let upstreams = check_upstreams(&document.upstreams, &template_dirs, &names, file, faults);
     let rules = Rules::new(&document.attribution, upstreams.iter().map(|upstream| upstream.route()).collect());
-    Checked { server: document.server, admin, store_path, sources: Arc::new(sources), upstreams, rules }
+    Checked { server: document.server, admin, store, sources: Arc::new(sources), upstreams, rules }
 }
 
 fn check_server(server: &receive::Config, file: &str, faults: &mut Faults) {

@@ -4,4 +4,4 @@ mod bridge;
 mod config;
 
 pub use bridge::{Bridge, StartError};
-pub use config::{Checked, load, packs, store_path, templates, upstreams};
+pub use config::{Checked, load, packs, store, templates, upstreams};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::changes::{Changes, DoubleCount, EventOutcome, EventRecord, Merge, NewDelivery, NewFetch, SaleKey, Tell};
 use super::credit::{Memory, remember};
-use super::settle::{absorb, fill, open, settle};
+use super::settle::{absorb, fill, nothing_left, open, settle};
 use super::slice::{Place, Slice, place};
 use super::{Renewals, Rules};
 use crate::domain::{Claim, Event, Key, Meaning, Mode, Reason, RequestId, SaleId, SaleState, Scope, Timestamp};
@@ -353,10 +353,16 @@ impl Ledger {
             if sale.renewal && rules.renewals == Renewals::None {
                 return;
             }
+            if sale.is_nothing_left() {
+                // It waits in a queue; when money comes back, it is put there again.
+                sale.state = SaleState::Parked(nothing_left());
+                self.changes.withdrawn.push(sale.id);
+                return;
+            }
             remember(sale, memory, rules);
             // A click lets go what is held for one, if there is anything left to be sent; also once money has come back.
             let is_new = sale.buyer.click_id.is_some() && sale.without_click.take().is_some();
-            if (is_new || sale.adjustments > 0) && sale.buyer.click_id.is_some() && !sale.is_nothing_left() {
+            if (is_new || sale.adjustments > 0) && sale.buyer.click_id.is_some() {
                 self.changes.released.push(sale.id);
             }
             return;

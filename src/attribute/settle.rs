@@ -128,6 +128,6 @@ pub(super) fn settle(sale: &mut Sale, memory: &Memory<'_>, rules: &Rules, now: T
     };
 }
 
-fn nothing_left() -> Reason {
+pub(super) fn nothing_left() -> Reason {
     Reason::new("nothing_left", "all of it was taken back before it could be sent: refunds, disputes or a void")
 }

@@ -35,6 +35,8 @@ pub struct Wanted {
     pub hints: HashSet<Place>,
     /// Sales by their numbers.
     pub sales: HashSet<SaleId>,
+    /// No more than so many sales may be new.
+    pub new_sales: usize,
     /// True where a sale of the batch lacks its customer or its click, or may be credited to another click.
     has_lacking_sales: bool,
 }
@@ -100,6 +102,7 @@ impl Wanted {
         let is_back = match event.meaning {
             Meaning::Adjustment(_) => true,
             Meaning::Sale(_) => {
+                self.new_sales += 1;
                 self.has_lacking_sales |= event.renewal || !event.buyer.is_complete();
                 false
             }

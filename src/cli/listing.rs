@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::print::{Printer, clean};
 use super::{Answer, Failure, visit};
-use crate::store::{DeliveryView, EventView, RequestView, SaleView, Store as _};
+use crate::store::{DeliveryView, EventView, RequestView, SaleView};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

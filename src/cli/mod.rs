@@ -19,12 +19,13 @@ mod upstream_table;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::{StartError, store_path};
+use crate::app::{StartError, store};
 use crate::domain::Faults;
-use crate::store::{Access, Sqlite};
+use crate::store::{Access, Store};
 
 /// Turns signed payment webhooks into sales, counted once and forwarded until accepted.
 #[derive(Debug, Parser)]
@@ -132,16 +133,17 @@ impl From<crate::store::Error> for Failure {
     fn from(error: crate::store::Error) -> Self {
         match error {
             crate::store::Error::Unusable(text) => Self::Usage(text),
-            error @ (crate::store::Error::Busy | crate::store::Error::Unavailable(_) | crate::store::Error::Damaged(_)) => {
-                Self::No(error.to_string())
-            }
+            error @ (crate::store::Error::Busy
+            | crate::store::Error::Unavailable(_)
+            | crate::store::Error::Conflict(_)
+            | crate::store::Error::Damaged(_)) => Self::No(error.to_string()),
         }
     }
 }
 
 /// Opens the store of a configuration to look at it, beside a server that may be running.
-fn visit(config: &Path) -> Result<Sqlite, Failure> {
-    Ok(Sqlite::open(&store_path(config)?, Access::Visit, 16)?)
+fn visit(config: &Path) -> Result<Arc<dyn Store>, Failure> {
+    Ok(store(config)?.open(Access::Visit, 16)?)
 }
 
 /// A runtime for a command that is short-lived.

@@ -1,7 +1,6 @@
 //! `salebridge requests remap`: today's packs over what was received before.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
@@ -12,7 +11,7 @@ use super::{Answer, Failure, runtime};
 use crate::app::load;
 use crate::domain::{Clock as _, SystemClock};
 use crate::remap::{Difference, Outcome, Remapper};
-use crate::store::{Access, Past, Sqlite, Store};
+use crate::store::{Access, Past};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -49,7 +48,7 @@ fn remap(arguments: &Arguments, config: &Path, printer: &Printer) -> Answer {
         let known = checked.sources.keys().cloned().collect::<Vec<_>>().join(", ");
         return Err(Failure::Usage(format!("{source} is not a configured source; there is {known}")));
     }
-    let store: Arc<dyn Store> = Arc::new(Sqlite::open(&checked.store_path, Access::Visit, 16)?);
+    let store = checked.store.open(Access::Visit, 16)?;
     let remapper = Remapper::new(store, checked.sources, checked.rules);
     let which = Past { since, source: arguments.source.clone() };
     let now = SystemClock.now();

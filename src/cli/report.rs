@@ -10,7 +10,7 @@ use super::period::instant;
 use super::print::Printer;
 use super::{Answer, Failure, visit};
 use crate::domain::{Clock as _, SystemClock};
-use crate::store::{Period, Report, Store as _};
+use crate::store::{Period, Report};
 
 /// Without --since, so long a time is reported.
 const USUAL: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -14,7 +14,7 @@ use super::{Answer, Failure, runtime, visit};
 use crate::app::upstreams;
 use crate::domain::{Clock as _, DeliveryId, DeliveryState, SystemClock, Timestamp};
 use crate::forward::Upstream;
-use crate::store::{Retry, RetryView, Sqlite, Store as _};
+use crate::store::{Forgotten, Retry, RetryView, Store};
 
 /// So many deliveries are listed before they are sent.
 const LISTED: usize = 20;
@@ -82,7 +82,7 @@ fn retry(arguments: &RetryArguments, config: &Path, printer: &Printer) -> Answer
     let now = SystemClock.now();
     let which = selection(arguments, &upstreams, now)?;
     let view = store.retryable(&which, LISTED)?;
-    let requests = requests(&store, &view, &upstreams, now)?;
+    let requests = requests(&*store, &view, &upstreams, now)?;
     if !printer.is_json() {
         preview(&view, &requests, printer);
     }
@@ -107,7 +107,8 @@ fn retry(arguments: &RetryArguments, config: &Path, printer: &Printer) -> Answer
         printer.json(&json!({"preview": view, "requests": requests, "resumed": count}));
     } else {
         printer.line(format!(
-            "{count} resumed; a running bridge sends them within a second, as fast as the upstream's limit allows"
+            "{count} resumed; a running bridge sends them within a second, as fast as the upstream's limit allows, unless the upstream was \
+             paused by hand or is not configured any more"
         ));
     }
     Ok(())
@@ -121,7 +122,8 @@ fn selection(arguments: &RetryArguments, upstreams: &[Arc<Upstream>], now: Times
             (Some(_), Some(secs)) => now.checked_sub(std::time::Duration::from_secs(secs)).ok(),
             (Some(_), None) => None,
         };
-        before.map(|before| (upstream.name.to_string(), before))
+        let sales_only = upstream.template.adjustments.repeatable;
+        before.map(|before| Forgotten { upstream: upstream.name.to_string(), before, sales_only })
     };
     Ok(Retry {
         ids: arguments.ids.clone(),
@@ -138,13 +140,13 @@ fn selection(arguments: &RetryArguments, upstreams: &[Arc<Upstream>], now: Times
 }
 
 /// The first requests as they would be sent now, without secrets.
-fn requests(store: &Sqlite, view: &RetryView, upstreams: &[Arc<Upstream>], now: Timestamp) -> Result<Vec<String>, Failure> {
+fn requests(store: &dyn Store, view: &RetryView, upstreams: &[Arc<Upstream>], now: Timestamp) -> Result<Vec<String>, Failure> {
     let mut requests = Vec::new();
     for delivery in view.first.iter().take(SHOWN) {
         let Some(found) = store.outgoing(delivery.id)? else { continue };
         let upstream = upstreams.iter().find(|upstream| *upstream.name == *delivery.upstream);
         requests.push(match upstream {
-            Some(upstream) => match upstream.render(&found.outgoing, now) {
+            Some(upstream) => match upstream.first_request(&found.outgoing, now) {
                 Ok(rendered) => rendered.shown(upstream),
                 Err(error) => format!("(not sent: {error})"),
             },

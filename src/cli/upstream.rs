@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::print::{Printer, clean};
 use super::upstream_show::{describe, limits, unit};
 use super::{Answer, Failure, runtime, visit};
-use crate::app::{templates, upstreams};
+use crate::app::{store, templates, upstreams};
 use crate::domain::{AttemptOutcome, Clock as _, Currency, SystemClock};
 use crate::forward::{CaseReport, Sample, Template, Trial, Upstream, Verdict};
-use crate::store::{Store as _, UpstreamView};
+use crate::store::UpstreamView;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -86,7 +86,7 @@ pub(super) fn run(command: &Command, config: &Path, printer: &Printer) -> Answer
 fn list(config: &Path, printer: &Printer) -> Answer {
     let upstreams = upstreams(config)?;
     // Before the first start there is no store, and nothing queued.
-    let queues = visit(config).and_then(|store| Ok(store.upstreams()?)).unwrap_or_default();
+    let queues = if store(config)?.may_be_there() { visit(config)?.upstreams()? } else { Vec::new() };
     let queue = |upstream: &Upstream| queues.iter().find(|queue| queue.name == *upstream.name);
     if printer.is_json() {
         printer.json(&upstreams.iter().map(|upstream| row(upstream, queue(upstream))).collect::<Vec<_>>());

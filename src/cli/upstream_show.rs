@@ -42,7 +42,7 @@ pub(super) fn describe(template: &Template, upstream: Option<&Upstream>) -> Valu
             "method": template.request.method.as_str(), "path": template.request.path,
             "fields": template.request.body.iter().map(field).collect::<Vec<_>>(),
         },
-        "adjustments": {"not_taken": adjustments.not_taken, "request": request, "partial": adjustments.partial, "reversible": adjustments.reversible},
+        "adjustments": {"not_taken": adjustments.not_taken, "request": request, "partial": adjustments.partial, "reversible": adjustments.reversible, "repeatable": adjustments.repeatable},
         "answers": template.rules(false).map(rule).collect::<Vec<_>>(),
         "answers_to_adjustments": request_rules(template),
     })

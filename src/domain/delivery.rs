@@ -164,6 +164,15 @@ impl DeliveryState {
 }
 
 impl AttemptOutcome {
+    /// Whether the upstream has or may have what was sent. A server that fails may have failed after it wrote.
+    pub fn may_be_accepted(self, status: Option<u16>) -> bool {
+        match self {
+            Self::Delivered | Self::Duplicate | Self::Unattributed | Self::Unknown => true,
+            Self::Retry | Self::RetryLimited => status.is_some_and(|status| status >= 500),
+            Self::Rejected | Self::Paused => false,
+        }
+    }
+
     /// The outcome as it is written.
     pub fn as_str(self) -> &'static str {
         match self {

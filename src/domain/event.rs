@@ -14,7 +14,7 @@ use super::request::Request;
 use super::sale_event::EventName;
 
 /// Whether real money moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Real money, or a provider that has no test flag.
@@ -37,7 +37,7 @@ pub enum Accept {
 }
 
 /// Where keys and identities are shared: one account of a provider, in one mode. Live and test never meet.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
     /// The account, by default the source's name.
     pub account: Arc<str>,

@@ -9,6 +9,7 @@ mod delivery;
 mod event;
 mod fault;
 mod identity;
+mod limiter;
 mod money;
 mod proof;
 mod request;
@@ -23,6 +24,7 @@ pub use delivery::{AdjustmentRule, AdjustmentStep, AttemptOutcome, DeliveryState
 pub use event::{Accept, Answer, Buyer, Claim, Event, Fallback, Fetch, Found, Key, Meaning, Mode, Origin, Reason, Scope};
 pub use fault::{Fault, Faults};
 pub use identity::{Click, Identity};
+pub use limiter::Limiter;
 pub use money::{AmountError, Currency, Money, decimal_to_minor};
 pub use proof::{Part, PartKind, Proof, Side, Told};
 pub use request::{Headers, Request};

@@ -26,9 +26,31 @@ impl Template {
             Some(rule) => (rule.outcome, rule.advice.clone()),
             None => (AttemptOutcome::Retry, "this status is not one that an API answers with".to_owned()),
         };
+        // A server that fails may have failed after it wrote; only 503 says that it did not serve (RFC 9110, section 15.6.4).
+        let is_failure = matches!(outcome, AttemptOutcome::Retry | AttemptOutcome::RetryLimited)
+            && (500..600).contains(&answer.status)
+            && answer.status != 503;
+        let (outcome, advice) = if is_failure && self.counts_repeats(is_adjustment) {
+            (AttemptOutcome::Unknown, self.in_doubt("the upstream failed", is_adjustment))
+        } else {
+            (outcome, advice)
+        };
         let pointer = self.request.capture.as_ref().filter(|_| !is_adjustment);
         let upstream_id = pointer.and_then(|pointer| scalar(body.as_ref()?.pointer(pointer)?));
         Judgement { outcome, advice, upstream_id }
+    }
+
+    /// What becomes of what may have been accepted or not, for the operator; `why` begins the sentence.
+    pub(super) fn in_doubt(&self, why: &str, is_adjustment: bool) -> String {
+        let what = match &self.idempotency.key {
+            _ if self.counts_repeats(is_adjustment) => {
+                "and would be counted twice: look for it in the upstream's dashboard, and only if it is not there, \
+                 `deliveries retry --past-window`"
+            }
+            Some(key) => return format!("{why}; it may or may not have been accepted, so it is sent again under the same {key}"),
+            None => "so it is sent again: to be told it twice changes nothing there",
+        };
+        format!("{why}; it may or may not have been accepted, {what}")
     }
 }
 
@@ -60,8 +82,10 @@ impl Rule {
 
 impl Answer {
     fn is_html(&self) -> bool {
-        let is_declared = self.content_type.as_deref().is_some_and(|kind| kind.to_ascii_lowercase().contains("html"));
         let start = self.body.trim_start().as_bytes();
+        // Web frameworks call an empty or a plain answer HTML where nobody says what it is.
+        let is_declared = self.content_type.as_deref().is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
+            && start.first() == Some(&b'<');
         let begins = |tag: &[u8]| start.len() >= tag.len() && start[..tag.len()].eq_ignore_ascii_case(tag);
         is_declared || begins(b"<!doctype html") || begins(b"<html")
     }

@@ -6,7 +6,6 @@
 mod attempt;
 mod cases;
 mod judge;
-mod limiter;
 mod render;
 mod schedule;
 mod sender;
@@ -17,7 +16,6 @@ mod upstream;
 
 pub use cases::CaseReport;
 pub use judge::Judgement;
-pub use limiter::Limiter;
 pub use render::{RenderError, Rendered};
 pub use schedule::{Next, Schedule};
 pub use sender::Sender;

@@ -40,6 +40,17 @@ pub struct Next {
     pub counts: bool,
 }
 
+/// What was tried so far, the last attempt with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Tries {
+    /// Attempts.
+    pub attempts: u32,
+    /// Those that came to [`AttemptOutcome::RetryLimited`].
+    pub limited: u32,
+    /// When the first one began.
+    pub since: Timestamp,
+}
+
 impl Default for Schedule {
     /// Full jitter between nothing and a bound that doubles from 10 s to 4 h, for four days.
     fn default() -> Self {
@@ -56,16 +67,13 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// Where a delivery stands after an attempt that came to `outcome` at `now`. `attempts` counts this one as well,
-    /// `tried_since` is when the first one began, `random` is any number, `asked` what the upstream asked to wait.
-    /// `counts_repeats`: what may have been accepted must not be sent again by itself.
-    #[expect(clippy::too_many_arguments, reason = "all that the next step depends on; time and chance are parameters")]
+    /// Where a delivery stands after an attempt that came to `outcome` at `now`. `random` is any number, `asked` what the upstream
+    /// asked to wait. `counts_repeats`: what may have been accepted must not be sent again by itself.
     pub fn next(
         &self,
         counts_repeats: bool,
         outcome: AttemptOutcome,
-        attempts: u32,
-        tried_since: Timestamp,
+        Tries { attempts, limited, since }: Tries,
         now: Timestamp,
         asked: Option<Duration>,
         random: u64,
@@ -79,13 +87,11 @@ impl Schedule {
             AttemptOutcome::Rejected => done(DeliveryState::Dead),
             AttemptOutcome::Unknown if counts_repeats => done(DeliveryState::Dead),
             AttemptOutcome::Paused => Next { state: DeliveryState::Due, due_at: now, counts: false },
-            AttemptOutcome::RetryLimited if attempts >= self.limited_attempts => done(DeliveryState::Dead),
+            AttemptOutcome::RetryLimited if limited >= self.limited_attempts => done(DeliveryState::Dead),
             AttemptOutcome::RetryLimited => {
-                after(jittered(self.limited_first_delay, self.longest_delay, attempts, random).max(asked.unwrap_or_default()))
+                after(jittered(self.limited_first_delay, self.longest_delay, limited, random).max(asked.unwrap_or_default()))
             }
-            AttemptOutcome::Retry | AttemptOutcome::Unknown
-                if now.duration_since(tried_since).unsigned_abs() >= self.give_up_after =>
-            {
+            AttemptOutcome::Retry | AttemptOutcome::Unknown if now.duration_since(since).unsigned_abs() >= self.give_up_after => {
                 done(DeliveryState::Dead)
             }
             AttemptOutcome::Retry | AttemptOutcome::Unknown => after(self.delay(attempts, asked, random)),
@@ -116,6 +122,19 @@ mod tests {
         text.parse().expect("a timestamp")
     }
 
+    fn tries(attempts: u32, limited: u32, since: Timestamp) -> Tries {
+        Tries { attempts, limited, since }
+    }
+
+    #[test]
+    fn what_is_perhaps_not_known_yet_gets_its_tries_whatever_came_before() {
+        let now = at("2026-11-22T05:11:00Z");
+        let state = |limited| {
+            Schedule::default().next(false, AttemptOutcome::RetryLimited, tries(limited + 20, limited, now), now, None, 1).state
+        };
+        assert_eq!((state(1), state(5), state(6)), (DeliveryState::Due, DeliveryState::Due, DeliveryState::Dead));
+    }
+
     #[test]
     fn what_is_asked_is_capped() {
         let now = at("2026-11-22T05:11:00Z");
@@ -132,7 +151,7 @@ mod tests {
         let mut attempts = 0;
         let state = loop {
             attempts += 1;
-            let next = schedule.next(false, AttemptOutcome::Retry, attempts, created, now, None, u64::MAX / 3);
+            let next = schedule.next(false, AttemptOutcome::Retry, tries(attempts, 0, created), now, None, u64::MAX / 3);
             assert!(next.due_at.duration_since(now) <= jiff::SignedDuration::from_hours(4));
             if next.state != DeliveryState::Due {
                 break next.state;
@@ -146,15 +165,16 @@ mod tests {
     #[test]
     fn what_may_have_been_accepted_is_sent_again_only_where_a_repeat_is_known() {
         let now = at("2026-11-22T05:11:00Z");
-        let state =
-            |counts_repeats| Schedule::default().next(counts_repeats, AttemptOutcome::Unknown, 1, now, now, None, 1).state;
+        let state = |counts_repeats| {
+            Schedule::default().next(counts_repeats, AttemptOutcome::Unknown, tries(1, 0, now), now, None, 1).state
+        };
         assert_eq!((state(false), state(true)), (DeliveryState::Due, DeliveryState::Dead));
     }
 
     #[test]
     fn a_paused_upstream_burns_nothing() {
         let now = at("2026-11-22T05:11:00Z");
-        let next = Schedule::default().next(false, AttemptOutcome::Paused, 7, now, now, None, 1);
+        let next = Schedule::default().next(false, AttemptOutcome::Paused, tries(7, 0, now), now, None, 1);
         assert_eq!(next, Next { state: DeliveryState::Due, due_at: now, counts: false });
     }
 }

@@ -8,15 +8,15 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::attempt::{Failed, Tried, attempt};
-use super::limiter::Limiter;
+use super::schedule::Tries;
 use super::upstream::Upstream;
-use crate::domain::{AttemptOutcome, Clock, DeliveryId, DeliveryState, Timestamp};
+use crate::domain::{AttemptOutcome, Clock, DeliveryId, DeliveryState, Limiter, Timestamp};
 use crate::outbound::Client;
-use crate::store::{Attempt, Claimed, Error, Lease, Store};
+use crate::store::{Attempt, Claimed, Claims, Error, Lease, LeaseNumber, Store};
 
 /// So much of an answer is kept.
 const KEPT_ANSWER_CHARS: usize = 2_000;
-/// Longer than any attempt takes; a lease that runs out belongs to a process that died.
+/// Longer than any attempt takes; a lease that runs out belongs to a process that died, or stood still.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
 /// An upstream that takes so many has work waiting in memory.
 const FAST_PER_MINUTE: u32 = 6_000;
@@ -111,9 +111,9 @@ impl Sender {
         let now = self.clock.now();
         let wanted = self.limiter.available(now).min(self.free_slots(now) + self.room_ahead()).saturating_sub(self.ahead.len());
         let (store, judged, news) = (Arc::clone(&self.store), Arc::new(std::mem::take(&mut self.judged)), self.news.take());
-        let (lease, unwanted) = (self.lease(now, wanted), self.unwanted());
+        let (lease, unwanted) = (self.lease(now, wanted), self.unwanted(now));
         let work = async {
-            let claim = async { if lease.limit == 0 { Ok(Vec::new()) } else { store.claim(lease.clone()).await } };
+            let claim = async { if lease.limit == 0 { Ok(Claims::default()) } else { store.claim(lease.clone()).await } };
             // Both share one commit.
             tokio::join!(record(&*store, &lease.upstream, &judged, &news, unwanted, now), claim)
         };
@@ -128,16 +128,24 @@ impl Sender {
                 }
             }
         };
-        if recorded.is_err() {
+        match &recorded {
             // What cannot be recorded now is recorded with the next step: an answer is never forgotten.
-            self.judged.extend_from_slice(&judged);
-            self.news.clone_from(&news);
+            Err(Unrecorded::Attempts(_)) => {
+                self.judged.extend_from_slice(&judged);
+                self.news.clone_from(&news);
+            }
+            Err(Unrecorded::News(_)) => self.news.clone_from(&news),
+            Ok(()) => {}
         }
-        let claimed = claimed?;
+        let Claims { claimed, not_before } = claimed?;
+        if let Some(at) = not_before {
+            self.limiter.hold(at);
+        }
         let begun = claimed.len();
         self.ahead.extend(claimed);
         self.send_ahead();
-        recorded.map(|()| begun)
+        recorded.map_err(Error::from)?;
+        Ok(begun)
     }
 
     /// Waits until an attempt is over, something may be due, or `limit` has passed. May be cancelled at any point.
@@ -161,8 +169,8 @@ impl Sender {
         }
         self.judge_all();
         let (judged, news) = (Arc::new(std::mem::take(&mut self.judged)), self.news.take());
-        let unwanted = self.ahead.drain(..).map(|claimed| claimed.id).collect();
-        record(&*self.store, &self.upstream.name, &judged, &news, unwanted, self.clock.now()).await
+        let unwanted = self.ahead.drain(..).map(|claimed| (claimed.id, claimed.lease)).collect();
+        Ok(record(&*self.store, &self.upstream.name, &judged, &news, unwanted, self.clock.now()).await?)
     }
 
     /// While enough is leased, more attempts are let come to their end, so that one commit serves many.
@@ -179,27 +187,38 @@ impl Sender {
     fn send_ahead(&mut self) {
         while !self.ahead.is_empty() {
             let now = self.clock.now();
-            if self.free_slots(now) == 0 || self.limiter.available(now) == 0 {
+            let is_adjustment = self.ahead.front().is_some_and(|claimed| claimed.outgoing.adjustment.is_some());
+            let requests = if is_adjustment { self.requests_per_adjustment() } else { 1 };
+            if self.free_slots(now) == 0 || self.limiter.available(now) < requests.min(self.limiter.most_at_once()) {
                 return;
             }
             let Some(claimed) = self.ahead.pop_front() else { return };
-            // An adjustment whose sale has to be found first takes two requests.
-            let is_searched = claimed.outgoing.adjustment.is_some() && self.upstream.template.adjustments.find.is_some();
-            self.limiter.take(if is_searched { 2 } else { 1 }, now);
+            self.limiter.take(requests, now);
             self.send(claimed, now);
         }
+    }
+
+    /// An adjustment whose sale has to be found first takes two requests.
+    fn requests_per_adjustment(&self) -> usize {
+        if self.upstream.template.adjustments.find.is_some() { 2 } else { 1 }
     }
 
     /// So many may be leased beyond those that can begin at once.
     fn room_ahead(&self) -> usize {
         let is_fast = self.upstream.requests_per_minute >= FAST_PER_MINUTE && self.pause.is_none();
-        // What may not be repeated is not leased before it is begun: a crash could not tell the two apart.
-        if is_fast && !self.upstream.template.counts_repeats() { self.upstream.max_in_flight } else { 0 }
+        // What may not be repeated is not leased before it is begun: a crash could not tell the two apart. And what replicas share a
+        // limit for is begun in the moment for which it was granted.
+        let may_wait = !self.upstream.template.counts_repeats(false) && !self.store.is_shared();
+        if is_fast && may_wait { self.upstream.max_in_flight } else { 0 }
     }
 
-    /// What was leased and cannot begin, because the upstream is paused now.
-    fn unwanted(&mut self) -> Vec<DeliveryId> {
-        if self.pause.is_none() { Vec::new() } else { self.ahead.drain(..).map(|claimed| claimed.id).collect() }
+    /// What was leased and cannot begin for long, because the upstream is paused now or asked for a longer wait.
+    fn unwanted(&mut self, now: Timestamp) -> Vec<(DeliveryId, LeaseNumber)> {
+        let is_held = self.limiter.next_at() > now + LEASE_MARGIN;
+        if self.pause.is_none() && !is_held {
+            return Vec::new();
+        }
+        self.ahead.drain(..).map(|claimed| (claimed.id, claimed.lease)).collect()
     }
 
     fn send(&mut self, claimed: Claimed, now: Timestamp) {
@@ -222,7 +241,18 @@ impl Sender {
         let upstream = Arc::clone(&self.upstream.name);
         // What is leased ahead waits for another attempt to end.
         let until = now + 2 * self.upstream.timeout + LEASE_MARGIN;
-        Lease { upstream, now, until, limit, counts_repeats: self.upstream.template.counts_repeats() }
+        let template = &self.upstream.template;
+        Lease {
+            upstream,
+            now,
+            until,
+            limit,
+            counts_repeats: template.counts_repeats(false),
+            counts_repeated_adjustments: template.counts_repeats(true),
+            window: template.idempotency.window_secs.map(Duration::from_secs),
+            requests_per_minute: self.upstream.requests_per_minute,
+            requests_per_adjustment: self.requests_per_adjustment(),
+        }
     }
 
     /// How many more attempts may be under way at once.
@@ -247,8 +277,9 @@ impl Sender {
                 AttemptOutcome::Delivered
                 | AttemptOutcome::Duplicate
                 | AttemptOutcome::Unattributed
+                | AttemptOutcome::RetryLimited
                 | AttemptOutcome::Rejected => is_answered = true,
-                AttemptOutcome::Retry | AttemptOutcome::RetryLimited | AttemptOutcome::Unknown => {}
+                AttemptOutcome::Retry | AttemptOutcome::Unknown => {}
             }
             self.judged.push(attempt);
         }
@@ -285,7 +316,7 @@ impl Sender {
             Err(Failed::Unrenderable(why)) => (AttemptOutcome::Rejected, why, none),
             Err(Failed::Unsent(why)) => (AttemptOutcome::Retry, format!("not sent ({why}); tried again by itself"), none),
             Err(Failed::Unanswered(why)) => {
-                (AttemptOutcome::Unknown, unanswered(&why, template.idempotency.key.as_deref()), none)
+                (AttemptOutcome::Unknown, template.in_doubt(&format!("no answer ({why})"), is_adjustment), none)
             }
             Err(Failed::NotFound(advice, answer)) => {
                 (AttemptOutcome::RetryLimited, advice, (Some(answer.status), None, answer.body, None))
@@ -296,11 +327,14 @@ impl Sender {
             self.limiter.hold(now + asked);
         }
         let attempts = tried.claimed.attempts + 1;
+        let limited = tried.claimed.limited + u32::from(outcome == AttemptOutcome::RetryLimited);
         let tried_since = tried.claimed.tried_since.unwrap_or(tried.started_at);
         let random = (self.random)();
-        let next = schedule.next(template.counts_repeats(), outcome, attempts, tried_since, now, asked, random);
+        let tries = Tries { attempts, limited, since: tried_since };
+        let next = schedule.next(template.counts_repeats(is_adjustment), outcome, tries, now, asked, random);
         Attempt {
             delivery: tried.claimed.id,
+            lease: tried.claimed.lease,
             started_at: tried.started_at,
             finished_at: now,
             outcome,
@@ -329,40 +363,44 @@ impl Sender {
     }
 }
 
+/// What could not be recorded.
+enum Unrecorded {
+    /// The attempts, and what the pause has come to.
+    Attempts(Error),
+    /// Only what the pause has come to.
+    News(Error),
+}
+
+impl From<Unrecorded> for Error {
+    fn from(unrecorded: Unrecorded) -> Self {
+        match unrecorded {
+            Unrecorded::Attempts(error) | Unrecorded::News(error) => error,
+        }
+    }
+}
+
 async fn record(
     store: &dyn Store,
     upstream: &str,
     judged: &Arc<Vec<Attempt>>,
     news: &Option<Option<String>>,
-    unwanted: Vec<DeliveryId>,
+    unwanted: Vec<(DeliveryId, LeaseNumber)>,
     now: Timestamp,
-) -> Result<(), Error> {
-    if !unwanted.is_empty() {
-        store.give_back(unwanted).await?;
-    }
+) -> Result<(), Unrecorded> {
     if !judged.is_empty() {
-        store.record(Arc::clone(judged)).await?;
+        store.record(Arc::clone(judged)).await.map_err(Unrecorded::Attempts)?;
     }
     if let Some(news) = news {
-        store.set_paused(upstream, news.clone(), now).await?;
+        store.set_paused(upstream, news.clone(), now).await.map_err(Unrecorded::News)?;
+    }
+    if !unwanted.is_empty() {
+        store.give_back(unwanted).await.map_err(Unrecorded::News)?;
     }
     Ok(())
 }
 
 fn client(upstream: &Upstream) -> Result<Client, String> {
     Client::new(upstream.limits()).map_err(|cause| format!("{}: no client can be made: {cause}", upstream.name))
-}
-
-fn unanswered(why: &str, key: Option<&str>) -> String {
-    match key {
-        Some(key) => {
-            format!("no answer ({why}); it may or may not have been accepted, so it is sent again under the same {key}")
-        }
-        None => format!(
-            "no answer ({why}); it may or may not have been accepted, and would be counted twice: look for it in the upstream's dashboard, \
-             and only if it is not there, `deliveries retry --past-window`"
-        ),
-    }
 }
 
 fn log(upstream: &str, attempt: &Attempt) {

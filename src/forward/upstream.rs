@@ -153,7 +153,8 @@ impl Upstream {
     /// The limits of the client that speaks to it.
     pub(super) fn limits(&self) -> Limits {
         Limits {
-            connect_timeout: Duration::from_secs(self.template.limits.connect_timeout_secs),
+            // A connection that is given up before it stands was certainly not used.
+            connect_timeout: Duration::from_secs(self.template.limits.connect_timeout_secs).min(self.timeout.mul_f32(0.9)),
             timeout: self.timeout,
             idle_connections: self.max_in_flight,
             answer_limit_bytes: ANSWER_LIMIT_BYTES,

@@ -1,6 +1,6 @@
 //! One HTTP client for each destination, which follows no redirect and reaches no private address by a name.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Once;
 use std::time::Duration;
 
@@ -178,29 +178,44 @@ fn allowed(found: Vec<SocketAddr>, allow_private: bool) -> Result<Vec<SocketAddr
 }
 
 /// True for addresses that a name on the internet must not lead to: loopback, private, link-local (with the clouds' metadata
-/// services), shared, unspecified, multicast and reserved ones (RFC 6890).
+/// services), shared, unspecified, multicast, benchmarking and reserved ones (RFC 6890), also where IPv6 wraps them.
 pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_private_v4(address),
-        IpAddr::V6(address) => match address.to_ipv4() {
-            // Also the mapped and compatible forms of IPv4, and ::1 and ::, which read as 0.0.0.1 and 0.0.0.0.
+        IpAddr::V6(address) => match wrapped(address) {
             Some(inner) => is_private_v4(inner),
             None => {
-                let first = address.segments()[0];
+                let [first, second, third, ..] = address.segments();
                 let is_unique_local = first & 0xfe00 == 0xfc00;
-                let is_link_local = first & 0xffc0 == 0xfe80;
-                let is_nat64 = address.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0];
-                is_unique_local || is_link_local || is_nat64 || address.is_multicast()
+                let is_link_or_site_local = first & 0xff80 == 0xfe80;
+                // RFC 8215: translated as the network likes.
+                let is_local_nat64 = [first, second, third] == [0x64, 0xff9b, 1];
+                is_unique_local || is_link_or_site_local || is_local_nat64 || address.is_multicast()
             }
         },
     }
 }
 
+/// The IPv4 address that an IPv6 address stands for: mapped and compatible ones (also ::1 and ::, which read as 0.0.0.1 and 0.0.0.0),
+/// translated ones (RFC 6052 and 7915), and 6to4 (RFC 3056).
+fn wrapped(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let segments = address.segments();
+    let from = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match segments {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => Some(from(high, low)),
+        [0x2002, high, low, ..] => Some(from(high, low)),
+        _ => address.to_ipv4(),
+    }
+}
+
 fn is_private_v4(address: Ipv4Addr) -> bool {
-    let [first, second, ..] = address.octets();
+    let [first, second, third, _] = address.octets();
     let is_shared = first == 100 && second & 0xc0 == 64;
+    let is_protocols = [first, second, third] == [192, 0, 0];
+    let is_benchmark = first == 198 && second & 0xfe == 18;
     let is_reserved = first == 0 || first >= 240;
-    address.is_loopback() || address.is_private() || address.is_link_local() || address.is_multicast() || is_shared || is_reserved
+    let is_local = address.is_loopback() || address.is_private() || address.is_link_local() || address.is_multicast();
+    is_local || is_shared || is_protocols || is_benchmark || is_reserved
 }
 
 /// An error with its causes, as one sentence.
@@ -249,7 +264,8 @@ mod tests {
     #[test]
     fn private_addresses_are_known_in_every_form() {
         let private = "127.0.0.1 10.1.2.3 192.168.0.1 172.16.0.1 169.254.169.254 100.64.0.1 0.0.0.0 255.255.255.255 224.0.0.1 \
-                       ::1 :: fe80::1 fd00::1 ::ffff:127.0.0.1 ::ffff:169.254.169.254 64:ff9b::7f00:1 ff02::1";
+                       ::1 :: fe80::1 fd00::1 ::ffff:127.0.0.1 ::ffff:169.254.169.254 64:ff9b::7f00:1 ff02::1 \
+                       64:ff9b:1::1 2002:a00:1:: ::ffff:0:a00:1 fec0::1 192.0.0.192 198.18.0.1 198.19.255.255";
         for address in private.split_whitespace() {
             assert!(is_private(address.parse().expect("an address")), "{address}");
         }

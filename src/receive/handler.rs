@@ -196,7 +196,7 @@ fn unavailable(source: &Source, error: &Error) -> Problem {
             tracing::warn!(source = %source.name, "the store's queue is full; the sender was asked to come back");
             Problem::Busy
         }
-        Error::Unavailable(_) | Error::Unusable(_) | Error::Damaged(_) => {
+        Error::Unavailable(_) | Error::Conflict(_) | Error::Unusable(_) | Error::Damaged(_) => {
             tracing::error!(source = %source.name, %error, "a request could not be stored; the sender was asked to come back");
             Problem::StoreUnavailable
         }

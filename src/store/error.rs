@@ -12,6 +12,9 @@ pub enum Error {
     /// The store cannot be opened as it is. The operator's to mend.
     #[error("{0}")]
     Unusable(String),
+    /// Another process that serves the same store changed the same at the same time; nothing was written.
+    #[error("another replica changed the same: {0}")]
+    Conflict(String),
     /// A stored row does not read as what was written: the file is damaged or was changed by hand.
     #[error("the store holds a damaged row: {0}")]
     Damaged(String),

@@ -1,60 +1,34 @@
 //! What is kept, and the contract for keeping it. Only this folder knows SQL.
 
 mod error;
+mod place;
+mod postgres;
 mod report;
+mod sql;
 mod sqlite;
 mod views;
 
 pub use error::Error;
+pub use place::{Access, Config, Place};
+pub use postgres::Postgres;
 pub use report::{AdjustmentLine, AttributionLine, DoubleLine, ParkedLine, Period, Report, SalesLine, TestLine};
-pub use sqlite::{Access, Sqlite};
+pub use sqlite::Sqlite;
 pub use views::{
     AdjustmentView, AttemptView, BalanceView, DeliveryView, DoubleView, EventView, QueueView, RequestView, SaleView, StepView,
     UpstreamView,
 };
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::attribute::{EventOutcome, Ledger, Slice, Wanted};
 use crate::domain::{
     AdjustmentRule, Answer, AttemptOutcome, DeliveryId, DeliveryState, Outgoing, Request, RequestId, SaleId, Timestamp,
 };
 use crate::verify::Verified;
-
-/// `[store]` of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Where everything is kept: `sqlite:PATH`.
-    pub url: String,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { url: "sqlite:salebridge.db".to_owned() }
-    }
-}
-
-impl Config {
-    /// The path of the SQLite file, relative to `folder`.
-    ///
-    /// # Errors
-    /// A URL that this version cannot serve.
-    pub fn path(&self, folder: &Path) -> Result<PathBuf, String> {
-        match self.url.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => Ok(folder.join(path)),
-            Some(_) => Err("names no file: write sqlite:PATH".to_owned()),
-            None if self.url.starts_with("postgres") => {
-                Err("PostgreSQL is not part of this version: write sqlite:PATH".to_owned())
-            }
-            None => Err("is not a store that is known: write sqlite:PATH".to_owned()),
-        }
-    }
-}
 
 /// The fingerprint by which a provider's identical retry is recognised.
 pub type Fingerprint = [u8; 32];
@@ -170,8 +144,28 @@ pub struct Lease {
     pub until: Timestamp,
     /// At most so many.
     pub limit: usize,
-    /// True where the upstream counts what it is told twice: what may have been sent is then not sent again by itself.
+    /// True where the upstream counts a sale that it is told twice: what may have been sent is then not sent again by itself.
     pub counts_repeats: bool,
+    /// The same for money that went back.
+    pub counts_repeated_adjustments: bool,
+    /// For so long the upstream knows a repeat. What it may have accepted earlier is not sent again by itself.
+    pub window: Option<Duration>,
+    /// What all replicas together may send in any 60 seconds. A store that one process serves leaves the limit to that process.
+    pub requests_per_minute: u32,
+    /// So many requests an adjustment takes.
+    pub requests_per_adjustment: usize,
+}
+
+/// Counts the leases of one delivery: what is recorded under an old one came too late.
+pub type LeaseNumber = i64;
+
+/// What a sender gets.
+#[derive(Debug, Clone, Default)]
+pub struct Claims {
+    /// The deliveries.
+    pub claimed: Vec<Claimed>,
+    /// When more may be asked for, where the limit that all replicas share left something behind.
+    pub not_before: Option<Timestamp>,
 }
 
 /// A delivery handed to a sender under a lease. Its sale no longer changes.
@@ -179,8 +173,14 @@ pub struct Lease {
 pub struct Claimed {
     /// The delivery.
     pub id: DeliveryId,
+    /// The lease under which it was handed out.
+    pub lease: LeaseNumber,
+    /// True where its sale did not change any more before this claim.
+    pub is_frozen: bool,
     /// Attempts made before this one.
     pub attempts: u32,
+    /// How many of them came to [`AttemptOutcome::RetryLimited`].
+    pub limited: u32,
     /// When the first attempt that counts began, from which the schedule counts; `None` before it.
     pub tried_since: Option<Timestamp>,
     /// The sale.
@@ -194,6 +194,8 @@ pub struct Claimed {
 pub struct Attempt {
     /// The delivery.
     pub delivery: DeliveryId,
+    /// The lease under which it was tried.
+    pub lease: LeaseNumber,
     /// When it began.
     pub started_at: Timestamp,
     /// When its answer was complete, or it was given up.
@@ -241,8 +243,19 @@ pub struct Retry {
     pub accepted: bool,
     /// Also what may have been accepted so long ago that the upstream would count it anew.
     pub past_window: bool,
-    /// What an upstream may have accepted by this instant it would count anew.
-    pub forgotten_by: Vec<(String, Timestamp)>,
+    /// What upstreams may have forgotten.
+    pub forgotten_by: Vec<Forgotten>,
+}
+
+/// What an upstream may have accepted so long ago that it would count it anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The upstream.
+    pub upstream: String,
+    /// Accepted by this instant.
+    pub before: Timestamp,
+    /// True where that holds for sales only: to repeat an adjustment changes nothing.
+    pub sales_only: bool,
 }
 
 /// What sending again by hand comes to.
@@ -277,7 +290,8 @@ pub trait Store: Send + Sync {
     /// What stands in the way.
     async fn ready(&self) -> Result<(), Error>;
 
-    /// The oldest requests that are not settled and come after `after`, at most `limit`, in order.
+    /// The oldest requests that are not settled and come after `after`, at most `limit`, in order. Nobody else who serves the same
+    /// store gets them, until they are settled or a lease runs out.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -289,12 +303,14 @@ pub trait Store: Send + Sync {
     /// [`Error::Unavailable`].
     fn next_expiry(&self) -> Result<Option<Timestamp>, Error>;
 
-    /// Settles every request up to `through`: loads the part of the ledger that is `wanted`, lets `rules` change it, and writes
-    /// the changes and the mark, all of it or nothing. `rules` may be called again where the transaction has to be repeated.
+    /// Settles `requests`, the next ones that [`Store::unsettled`] gave: loads the part of the ledger that is `wanted`, lets `rules`
+    /// change it, and writes the changes and that they are settled, all of it or nothing. `rules` may be called again where the
+    /// transaction has to be repeated.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]; then nothing is settled, and the same call may be made again.
-    async fn settle(&self, wanted: Wanted, through: RequestId, now: Timestamp, rules: Fold) -> Result<(), Error>;
+    /// [`Error::Unavailable`]; then nothing is settled, and the same call may be made again. [`Error::Conflict`]: another replica
+    /// settles them.
+    async fn settle(&self, wanted: Wanted, requests: Vec<RequestId>, now: Timestamp, rules: Fold) -> Result<(), Error>;
 
     /// Loads sales whose waiting is over at `now`, at most `limit`, with what is remembered of their customers, lets `rules`
     /// change them, and writes the changes. Answers with their number.
@@ -376,12 +392,13 @@ pub trait Store: Send + Sync {
     /// [`Error::Unavailable`].
     fn report(&self, period: &Period) -> Result<Report, Error>;
 
-    /// Leases due deliveries of an upstream to the caller, oldest first, and freezes their sales. A lease that has run out is due
-    /// again, or a dead letter where the upstream would count it twice. Nothing is leased while a person has paused the upstream.
+    /// Leases due deliveries of an upstream to the caller, oldest first, and freezes their sales. A lease of a process that died is due
+    /// again, or a dead letter where the upstream would count it twice; one's own never run out. Nothing is leased while a person has
+    /// paused the upstream.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    async fn claim(&self, lease: Lease) -> Result<Vec<Claimed>, Error>;
+    async fn claim(&self, lease: Lease) -> Result<Claims, Error>;
 
     /// When the next delivery of an upstream is due, where one is.
     ///
@@ -389,7 +406,8 @@ pub trait Store: Send + Sync {
     /// [`Error::Unavailable`].
     async fn next_due(&self, upstream: &str) -> Result<Option<Timestamp>, Error>;
 
-    /// Records attempts and where their deliveries stand now.
+    /// Records attempts and where their deliveries stand now. Where a lease had run out, and somebody else has the delivery, only that
+    /// it was accepted changes where it stands.
     ///
     /// # Errors
     /// [`Error::Unavailable`]; the leases then run out and the deliveries are tried again.
@@ -399,7 +417,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Unavailable`]; the leases then run out.
-    async fn give_back(&self, deliveries: Vec<DeliveryId>) -> Result<(), Error>;
+    async fn give_back(&self, deliveries: Vec<(DeliveryId, LeaseNumber)>) -> Result<(), Error>;
 
     /// Stops (with the reason) or starts an upstream's queue. A person's pause stays.
     ///
@@ -444,6 +462,9 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`Error::Unavailable`].
     fn sales(&self, limit: usize) -> Result<Vec<SaleView>, Error>;
+
+    /// Whether several processes may serve this store at once.
+    fn is_shared(&self) -> bool;
 
     /// One sale.
     ///

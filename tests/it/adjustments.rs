@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use salebridge::domain::DeliveryState;
 use salebridge::store::Appended;
 use serde_json::{Value, json};
 
@@ -283,6 +284,21 @@ async fn what_is_taken_back_whole_before_it_was_sent_is_not_sent() {
     desk.hears("money", &event(3, (10, "refund_whole", "r1", None))).await;
     let sale = desk.sale();
     assert_eq!((sale.state.as_str(), sale.balance.left.to_string().as_str()), ("ready", "0.00"));
+}
+
+#[actix_web::test]
+async fn what_is_taken_back_whole_while_it_waits_in_a_queue_is_not_sent_unless_it_comes_back() {
+    let mut desk = Desk::of_money("[[upstreams]]\nname = \"u\"\ntemplate = \"cutmeshort\"\ntoken = \"x\"\n");
+    desk.now += Duration::from_secs(3600);
+    desk.hears("money", &event(0, SALE)).await;
+    assert_eq!(desk.sale().deliveries[0].state, DeliveryState::Due);
+    desk.hears("money", &event(1, (1, "dispute_opened", "d1", Some(10_000)))).await;
+    let sale = desk.sale();
+    assert_eq!((sale.state.as_str(), sale.code.as_deref()), ("parked", Some("nothing_left")));
+    assert_eq!(sale.deliveries[0].state, DeliveryState::Withdrawn);
+    assert!(desk.sends().await.is_empty());
+    desk.hears("money", &event(2, (9, "dispute_won", "d1", None))).await;
+    assert_eq!(desk.sends().await, [1]);
 }
 
 #[actix_web::test]

@@ -22,7 +22,7 @@ fn all_faults_are_reported_at_once_with_file_and_key() {
         [admin]
         listen = "0.0.0.0:8081"
         [store]
-        url = "postgres://db/x"
+        url = "mysql://db/x"
         [[sources]]
         name = "Stripe!"
         pack = "stripe"
@@ -180,7 +180,7 @@ fn keys_of_the_code() -> Vec<String> {
     let structures = [
         ("receive/mod.rs", "pub struct Config {"),
         ("admin/mod.rs", "pub struct Config {"),
-        ("store/mod.rs", "pub struct Config {"),
+        ("store/place.rs", "pub struct Config {"),
         ("attribute/mod.rs", "pub struct Config {"),
         ("pack/source.rs", "pub struct SourceConfig {"),
         ("pack/source.rs", "pub struct MetadataConfig {"),

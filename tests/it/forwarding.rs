@@ -1,15 +1,17 @@
 //! What the upstream answers, and what becomes of the delivery.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use salebridge::domain::DeliveryState::{self, Dead, Delivered, Due, Duplicate};
-use salebridge::store::{Lease, Retry};
+use salebridge::domain::AttemptOutcome;
+use salebridge::domain::DeliveryState::{self, Dead, Delivered, Due, Duplicate, Sending};
+use salebridge::store::{Attempt, Forgotten, Lease, Retry};
 use wiremock::ResponseTemplate;
 
-use crate::harness::Bridge;
-use crate::harness::desk::{Desk, configured};
+use crate::harness::desk::{Desk, configured, lease};
 use crate::harness::flaky::{Faults, Flaky};
 use crate::harness::webhooks::{stripe_checkout, who};
+use crate::harness::{Bridge, database};
 
 async fn with_a_sale(bridge: &Bridge, number: u32) {
     assert_eq!(bridge.receives("stripe", &stripe_checkout(number, &who("c-1", "user_1"))).await.status, 200);
@@ -239,29 +241,72 @@ async fn an_attempt_whose_process_died_is_noted_and_made_again_unless_it_would_c
     for (counts_repeats, state) in [(false, Due), (true, Dead)] {
         let mut desk = Desk::new(configured(""));
         desk.hears("stripe", &stripe_checkout(1, &who("c-1", "user_1"))).await;
-        let lease = |now: jiff::Timestamp| Lease {
-            upstream: "cutmeshort".into(),
-            now,
-            until: now + Duration::from_secs(60),
-            limit: 10,
-            counts_repeats,
-        };
-        assert_eq!(desk.store().claim(lease(desk.now)).await.unwrap().len(), 1);
-        assert_eq!(desk.store().claim(lease(desk.now)).await.unwrap().len(), 0, "nobody else gets it");
+        let lease = |now| Lease { counts_repeats, ..lease("cutmeshort", now) };
+        let claim = async |desk: &Desk| desk.store().claim(lease(desk.now)).await.unwrap().claimed;
+        assert_eq!(claim(&desk).await.len(), 1);
+        assert_eq!(claim(&desk).await.len(), 0, "nobody else gets it");
+        desk.now += Duration::from_secs(3600);
+        assert_eq!(claim(&desk).await.len(), 0, "whoever lives keeps it, whatever the clock says");
         desk.restart();
+        if database::is_shared() {
+            // Nobody can say that a replica died before its lease is over.
+            assert_eq!(desk.store().delivery(1).unwrap().unwrap().state, Sending);
+            desk.now += Duration::from_secs(61);
+            assert_eq!(desk.store().claim(Lease { limit: 0, ..lease(desk.now) }).await.unwrap().claimed.len(), 0);
+        }
         let delivery = desk.store().delivery(1).unwrap().unwrap();
         assert_eq!((delivery.state, delivery.attempts), (state, 0));
         assert_eq!((delivery.history.len(), delivery.history[0].outcome.as_str()), (1, "unknown"));
         assert!(delivery.last_reason.unwrap().contains("may or may not have been accepted"));
-
-        // The same where another process finds a lease that ran out.
-        if !counts_repeats {
-            assert_eq!(desk.store().claim(lease(desk.now)).await.unwrap().len(), 1);
-            desk.now += Duration::from_secs(61);
-            assert_eq!(desk.store().claim(lease(desk.now)).await.unwrap().len(), 1);
-            assert_eq!(desk.store().delivery(1).unwrap().unwrap().history.len(), 2);
-        }
     }
+}
+
+#[actix_web::test]
+async fn what_the_upstream_may_have_and_has_forgotten_is_not_sent_again_by_itself() {
+    let mut desk = Desk::new(configured(""));
+    desk.hears("stripe", &stripe_checkout(1, &who("c-1", "user_1"))).await;
+    let week = Duration::from_secs(7 * 24 * 60 * 60);
+    let lease = |now| Lease { window: Some(week), ..lease("cutmeshort", now) };
+    let claimed = desk.store().claim(lease(desk.now)).await.unwrap().claimed.remove(0);
+    let first = desk.now;
+    let attempt = |lease, outcome, state| Attempt {
+        delivery: claimed.id,
+        lease,
+        started_at: first,
+        finished_at: first,
+        outcome,
+        status: None,
+        reason: String::new(),
+        request: String::new(),
+        answer: String::new(),
+        state,
+        due_at: first,
+        counts: true,
+        upstream_id: None,
+        adjustments: None,
+    };
+    desk.store().record(Arc::new(vec![attempt(claimed.lease, AttemptOutcome::Unknown, Due)])).await.unwrap();
+    // What was leased anew is not the older attempt's to judge, but what was accepted is accepted.
+    desk.now += Duration::from_secs(60);
+    let again = desk.store().claim(lease(desk.now)).await.unwrap().claimed.remove(0);
+    assert_eq!(again.lease, claimed.lease + 1);
+    let attempts = vec![attempt(claimed.lease, AttemptOutcome::Rejected, Dead)];
+    desk.store().record(Arc::new(attempts)).await.unwrap();
+    assert_eq!(desk.store().delivery(1).unwrap().unwrap().state, Sending);
+    desk.store().give_back(vec![(1, claimed.lease)]).await.unwrap();
+    assert_eq!(desk.store().delivery(1).unwrap().unwrap().state, Sending, "nor its to give back");
+    desk.store().give_back(vec![(1, again.lease)]).await.unwrap();
+    // The bridge was off for longer than the upstream remembers.
+    desk.now += week;
+    assert_eq!(desk.store().claim(lease(desk.now)).await.unwrap().claimed.len(), 0);
+    let delivery = desk.store().delivery(1).unwrap().unwrap();
+    assert_eq!((delivery.state, delivery.history.len()), (Dead, 2));
+    assert!(delivery.last_reason.unwrap().contains("--past-window"));
+    desk.store().retry(Retry { ids: vec![1], ..Retry::default() }, desk.now).await.unwrap();
+    assert_eq!(desk.store().claim(lease(desk.now)).await.unwrap().claimed.len(), 1, "a person has looked");
+    let attempts = vec![attempt(claimed.lease, AttemptOutcome::Delivered, Delivered)];
+    desk.store().record(Arc::new(attempts)).await.unwrap();
+    assert_eq!(desk.store().delivery(1).unwrap().unwrap().state, Delivered);
 }
 
 #[actix_web::test]
@@ -285,6 +330,10 @@ async fn a_pause_by_hand_outlives_a_restart_and_only_a_hand_ends_it() {
     bridge.forwards().await;
     assert_eq!(bridge.delivery_states(), [Delivered]);
     assert!(!bridge.store.pause_by_hand("cutmeshort", None, bridge.now()).await.unwrap(), "it was not paused");
+}
+
+fn forgotten_now(upstream: &str, bridge: &Bridge) -> Forgotten {
+    Forgotten { upstream: upstream.to_owned(), before: bridge.now(), sales_only: false }
 }
 
 #[actix_web::test]
@@ -311,7 +360,7 @@ async fn a_retry_leaves_out_what_was_accepted_and_what_would_be_counted_twice() 
     };
     let all = Retry { ids: vec![1, 2, 3], ..Retry::default() };
     assert_eq!(view(&all), (vec![1, 2], 1, 0));
-    let forgotten = Retry { forgotten_by: vec![("cutmeshort".to_owned(), bridge.now())], ..all.clone() };
+    let forgotten = Retry { forgotten_by: vec![forgotten_now("cutmeshort", &bridge)], ..all.clone() };
     assert_eq!(view(&forgotten), (vec![2], 1, 1), "what was refused for good was never accepted");
     assert_eq!(view(&Retry { past_window: true, ..forgotten.clone() }), (vec![1, 2], 1, 0));
     assert_eq!(view(&Retry { accepted: true, ..all.clone() }), (vec![1, 2, 3], 0, 0));

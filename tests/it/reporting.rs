@@ -46,9 +46,9 @@ fn salebridge(desk: &Desk, arguments: &[&str]) -> (i32, String) {
     let config = folder.join("config.toml");
     let packs = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/money"));
     let text = format!(
-        "pack_dirs = [\"{}\"]\n[store]\nurl = \"sqlite:{}\"\n[[sources]]\nname = \"money\"\npack = \"money\"\nsecrets = [\"{SECRET}\"]\n",
+        "pack_dirs = [\"{}\"]\n[store]\nurl = \"{}\"\n[[sources]]\nname = \"money\"\npack = \"money\"\nsecrets = [\"{SECRET}\"]\n",
         packs.display(),
-        desk.path.display()
+        desk.store_url()
     );
     std::fs::write(&config, text).unwrap();
     let output = run(Some(&config), arguments);

@@ -103,6 +103,17 @@ impl Upstream {
         Ok(Rendered { method: spec.method.as_str(), url, shown_url, headers, body })
     }
 
+    /// The first request of an attempt: what is told, or the question for the upstream's own id of it.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn first_request(&self, outgoing: &Outgoing, now: Timestamp) -> Result<Rendered, RenderError> {
+        match self.finding(outgoing, now)? {
+            Some((finding, _)) => Ok(finding),
+            None => self.render(outgoing, now),
+        }
+    }
+
     /// The request that finds the upstream's own id of the sale, where one is needed and not known.
     ///
     /// # Errors
@@ -201,9 +212,7 @@ impl Upstream {
         match &self.template.auth {
             Auth::Bearer => headers.push(secret("Authorization", format!("Bearer {token}"))),
             Auth::Basic { user } => {
-                let user = self.settings.get(user).map_or("", String::as_str);
-                let shown = STANDARD.encode(format!("{user}:{token}"));
-                headers.push(secret("Authorization", format!("Basic {shown}")));
+                headers.push(secret("Authorization", format!("Basic {}", self.basic_credentials(user))));
             }
             Auth::Header { name } => headers.push(secret(name, token.to_owned())),
             Auth::StandardWebhooks => {
@@ -231,9 +240,19 @@ impl Upstream {
         Ok(headers)
     }
 
+    /// User and password as RFC 7617 writes them; `user` is the setting that is the user.
+    fn basic_credentials(&self, user: &str) -> String {
+        let user = self.settings.get(user).map_or("", String::as_str);
+        STANDARD.encode(format!("{user}:{}", self.token.expose()))
+    }
+
     /// A text without this upstream's secrets, which a careless upstream repeats.
     pub(super) fn redact(&self, text: &str) -> String {
-        self.secrets().iter().fold(text.to_owned(), |text, secret| text.replace(secret, REDACTED))
+        let mut spellings: Vec<String> = self.secrets().iter().flat_map(|secret| spellings(secret)).collect();
+        if let Auth::Basic { user } = &self.template.auth {
+            spellings.push(self.basic_credentials(user));
+        }
+        spellings.iter().fold(text.to_owned(), |text, secret| text.replace(secret, REDACTED))
     }
 
     /// An answer as it is kept: without this upstream's secrets, and without those of others that it tells (FirstPromoter's answers hold
@@ -248,9 +267,21 @@ impl Upstream {
                 hide(&mut value);
                 value.to_string()
             }
-            Err(_) => text,
+            // Cut off, or several documents: what is secret in it cannot be told from the rest.
+            Err(_) => format!("(not kept: {} characters that name a secret and are not one JSON document)", text.chars().count()),
         }
     }
+}
+
+/// A secret as it stands in a text, in JSON and in a URL, each with and without the slashes escaped as some writers do.
+fn spellings(secret: &str) -> Vec<String> {
+    let json = Value::from(secret).to_string();
+    let json = json.trim_matches('"').to_owned();
+    let url = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
+    let form = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let mut all = vec![secret.to_owned(), json.replace('/', "\\/"), json, url, form];
+    all.dedup();
+    all
 }
 
 impl Rendered {

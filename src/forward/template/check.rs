@@ -102,6 +102,9 @@ impl Check<'_> {
         if limits.requests_per_minute > RATE_LIMIT || limits.max_in_flight > 1000 || times.iter().any(|secs| *secs > 600) {
             self.fault("limits", format!("allow at most {RATE_LIMIT} requests a minute, 1000 at a time, and 600 seconds"));
         }
+        if limits.connect_timeout_secs > limits.timeout_secs {
+            self.fault("limits.connect_timeout_secs", "is longer than timeout_secs, which covers it");
+        }
     }
 
     fn request(&mut self, key: &str, request: &RequestSpec, is_adjustment: bool) {
@@ -198,7 +201,12 @@ impl Check<'_> {
             (Some(_), Some(_)) | (None, None) => {
                 self.fault("adjustments", "must say either not_taken or a request");
             }
-            (Some(_), None) if !adjustments.answers.is_empty() || adjustments.reversible || adjustments.find.is_some() => {
+            (Some(_), None)
+                if !adjustments.answers.is_empty()
+                    || adjustments.reversible
+                    || adjustments.repeatable
+                    || adjustments.find.is_some() =>
+            {
                 self.fault("adjustments", "are not taken, so nothing else can be said of them");
             }
             (Some(_), None) => {}

@@ -410,6 +410,9 @@ pub struct Adjustments {
     /// True where the vendor can be told that money came back after all (a dispute won, a refund that failed).
     #[serde(default)]
     pub reversible: bool,
+    /// True where the same adjustment twice changes nothing, though the vendor knows no repeat of a sale.
+    #[serde(default)]
+    pub repeatable: bool,
     /// What answers to it mean, before the template's other rules.
     #[serde(default)]
     pub answers: Vec<Rule>,
@@ -470,9 +473,9 @@ impl Template {
         Some(format!("/{}", field.name.replace('.', "/")))
     }
 
-    /// True where what may have been accepted must not be sent again by itself.
-    pub fn counts_repeats(&self) -> bool {
-        self.idempotency.key.is_none()
+    /// True where what may have been accepted must not be sent again by itself: a sale (`false`) or an adjustment (`true`).
+    pub fn counts_repeats(&self, is_adjustment: bool) -> bool {
+        self.idempotency.key.is_none() && !(is_adjustment && self.adjustments.repeatable)
     }
 }
 

@@ -3,20 +3,10 @@
 //! Every write of the process goes through the [`writer`], which puts all that waits into one transaction (group commit).
 //! Reads use connections of their own. Checkpoints run beside the commits, not inside them.
 
-mod adjustments;
 mod checkpoint;
-mod deliveries;
-mod fetches;
+mod db;
 mod inbox;
-mod ledger;
 mod migrations;
-mod past;
-mod report;
-mod retry;
-mod row;
-mod slice;
-mod story;
-mod views;
 mod writer;
 
 use std::fs::File;
@@ -29,9 +19,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::writer::Writer;
+use super::sql::{deliveries, fetches, ledger, past, report, retry, slice, views};
 use super::{
-    Appended, Attempt, Claimed, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, Lease, Past, PastRequest, Period,
-    QueueView, Report, RequestView, Retry, RetryView, SaleView, Store, StoredRequest, UpstreamView,
+    Access, Appended, Attempt, Claimed, Claims, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, Lease, LeaseNumber,
+    Past, PastRequest, Period, QueueView, Report, RequestView, Retry, RetryView, SaleView, Store, StoredRequest, UpstreamView,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Timestamp};
@@ -40,16 +31,8 @@ use crate::verify::Verified;
 /// So long a write waits for another process that writes, such as `deliveries retry`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For what a file is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// To serve: makes and migrates the file, and keeps every other server away from it.
-    Serve,
-    /// To look at, or to change a little, beside a running server. The file must be there.
-    Visit,
-    /// To serve for a moment from a file that nobody will miss: as `Serve`, but without waiting for the disk.
-    Scratch,
-}
+/// Who holds leases in a file: its only server.
+const ONLY_HOLDER: i64 = 0;
 
 /// The embedded store.
 pub struct Sqlite {
@@ -113,15 +96,13 @@ impl Store for Sqlite {
     }
 
     fn next_expiry(&self) -> Result<Option<Timestamp>, Error> {
-        self.read(slice::next_expiry)
+        self.read(|connection| slice::next_expiry(connection))
     }
 
-    async fn settle(&self, wanted: Wanted, through: RequestId, now: Timestamp, mut rules: Fold) -> Result<(), Error> {
+    async fn settle(&self, wanted: Wanted, requests: Vec<RequestId>, now: Timestamp, mut rules: Fold) -> Result<(), Error> {
         let settle = move |connection: &Connection| {
-            let mut slice = Ledger::new(slice::load(connection, &wanted)?);
-            rules(&mut slice);
-            ledger::write(connection, &slice.into_changes(), now)?;
-            ledger::mark(connection, through)
+            fold(connection, &wanted, now, &mut rules)?;
+            inbox::mark(connection, &requests)
         };
         self.writer.run(settle).await
     }
@@ -154,10 +135,8 @@ impl Store for Sqlite {
         mut rules: Fold,
     ) -> Result<(), Error> {
         let settle = move |connection: &Connection| {
-            let mut slice = Ledger::new(slice::load(connection, &wanted)?);
-            rules(&mut slice);
             fetches::end(connection, &events)?;
-            ledger::write(connection, &slice.into_changes(), now)
+            fold(connection, &wanted, now, &mut rules)
         };
         self.writer.run(settle).await
     }
@@ -182,24 +161,19 @@ impl Store for Sqlite {
     }
 
     fn slice(&self, wanted: &Wanted) -> Result<Slice, Error> {
-        self.read(|connection| slice::load(connection, wanted))
+        self.read(|connection| slice::load(connection, wanted, slice::next_sale(connection)?))
     }
 
     async fn remap(&self, wanted: Wanted, now: Timestamp, mut rules: Fold) -> Result<(), Error> {
-        let remap = move |connection: &Connection| {
-            let mut slice = Ledger::new(slice::load(connection, &wanted)?);
-            rules(&mut slice);
-            ledger::write(connection, &slice.into_changes(), now)
-        };
-        self.writer.run(remap).await
+        self.writer.run(move |connection| fold(connection, &wanted, now, &mut rules)).await
     }
 
     fn report(&self, period: &Period) -> Result<Report, Error> {
         self.read(|connection| report::report(connection, period))
     }
 
-    async fn claim(&self, lease: Lease) -> Result<Vec<Claimed>, Error> {
-        self.writer.run(move |connection| deliveries::claim(connection, &lease)).await
+    async fn claim(&self, lease: Lease) -> Result<Claims, Error> {
+        self.writer.run(move |connection| deliveries::claim(connection, &lease, ONLY_HOLDER)).await
     }
 
     async fn next_due(&self, upstream: &str) -> Result<Option<Timestamp>, Error> {
@@ -211,7 +185,7 @@ impl Store for Sqlite {
         self.writer.run(move |connection| deliveries::record(connection, &attempts)).await
     }
 
-    async fn give_back(&self, given: Vec<DeliveryId>) -> Result<(), Error> {
+    async fn give_back(&self, given: Vec<(DeliveryId, LeaseNumber)>) -> Result<(), Error> {
         self.writer.run(move |connection| deliveries::give_back(connection, &given)).await
     }
 
@@ -242,6 +216,10 @@ impl Store for Sqlite {
         self.read(|connection| deliveries::outgoing(connection, id))
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn sales(&self, limit: usize) -> Result<Vec<SaleView>, Error> {
         self.read(|connection| views::sales(connection, limit))
     }
@@ -267,12 +245,19 @@ impl Store for Sqlite {
     }
 
     fn upstreams(&self) -> Result<Vec<UpstreamView>, Error> {
-        self.read(views::upstreams)
+        self.read(|connection| views::upstreams(connection))
     }
 
     fn queues(&self) -> Result<QueueView, Error> {
-        self.read(views::queues)
+        self.read(|connection| views::queues(connection))
     }
+}
+
+/// Loads the part of the ledger that is wanted, lets the rules change it, and writes the changes.
+fn fold(connection: &Connection, wanted: &Wanted, now: Timestamp, rules: &mut Fold) -> Result<(), Error> {
+    let mut slice = Ledger::new(slice::load(connection, wanted, slice::next_sale(connection)?)?);
+    rules(&mut slice);
+    ledger::write(connection, &slice.into_changes(), now)
 }
 
 /// Keeps a second server away from the file for as long as the answer lives. The lock stands beside the file itself, by

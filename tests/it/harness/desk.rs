@@ -12,10 +12,10 @@ use salebridge::domain::{AttemptOutcome, DeliveryState, Headers, Timestamp};
 use salebridge::pack::{Folder, Pack, Source};
 use salebridge::pipeline::{Pipeline, Step};
 use salebridge::remap::{Outcome, Remapper};
-use salebridge::store::{Access, Appended, Attempt, Lease, Past, SaleView, Sqlite, Store};
+use salebridge::store::{Access, Appended, Attempt, Lease, Past, Place, SaleView, Sqlite, Store};
 use serde_json::Value;
 
-use super::webhooks;
+use super::{database, webhooks};
 
 /// A ledger that is stepped by hand.
 pub(crate) struct Desk {
@@ -23,6 +23,7 @@ pub(crate) struct Desk {
     pub(crate) rules: Rules,
     pub(crate) now: Timestamp,
     store: Option<Arc<dyn Store>>,
+    place: Place,
     pub(crate) path: PathBuf,
     _folder: tempfile::TempDir,
 }
@@ -59,12 +60,30 @@ pub(crate) fn fixture(name: &str, more: &str) -> (Arc<HashMap<String, Arc<Source
     (checked.sources, checked.rules)
 }
 
+/// A minute's lease of all that is due for an upstream that knows a repeat and limits nothing.
+pub(crate) fn lease(upstream: &str, now: Timestamp) -> Lease {
+    Lease {
+        upstream: upstream.into(),
+        now,
+        until: now + Duration::from_secs(60),
+        limit: 1000,
+        counts_repeats: false,
+        counts_repeated_adjustments: false,
+        window: None,
+        requests_per_minute: 6_000_000,
+        requests_per_adjustment: 1,
+    }
+}
+
 impl Desk {
     pub(crate) fn new((sources, rules): (Arc<HashMap<String, Arc<Source>>>, Rules)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("desk.db");
-        std::fs::write(&path, &*EMPTY).unwrap();
-        let mut desk = Self { sources, rules, now: super::START.parse().unwrap(), store: None, path, _folder: folder };
+        if !database::is_shared() {
+            std::fs::write(&path, &*EMPTY).unwrap();
+        }
+        let place = database::fresh(&path);
+        let mut desk = Self { sources, rules, now: super::START.parse().unwrap(), store: None, place, path, _folder: folder };
         desk.restart();
         desk
     }
@@ -74,14 +93,22 @@ impl Desk {
         Self::new(fixture("money", more))
     }
 
+    /// Where the store is, as a configuration says it.
+    pub(crate) fn store_url(&self) -> String {
+        match &self.place {
+            Place::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Place::Postgres { url, .. } => url.expose().to_owned(),
+        }
+    }
+
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         self.store.as_ref().unwrap()
     }
 
-    /// Ends the process, as it were, and starts another on the same file.
+    /// Ends the process, as it were, and starts another on the same store.
     pub(crate) fn restart(&mut self) {
         self.store = None;
-        self.store = Some(Arc::new(Sqlite::open(&self.path, Access::Scratch, 1024).unwrap()));
+        self.store = Some(self.place.open(Access::Scratch, 1024).unwrap());
     }
 
     /// Goes on with a store that an older version wrote, as SQL.
@@ -153,13 +180,11 @@ impl Desk {
     pub(crate) async fn sends(&self) -> Vec<i64> {
         let mut sent = Vec::new();
         for route in &self.rules.upstreams {
-            let until = self.now + Duration::from_secs(60);
-            let upstream = Arc::clone(&route.upstream);
-            let lease = Lease { upstream, now: self.now, until, limit: 1000, counts_repeats: false };
-            for claimed in self.store().claim(lease).await.unwrap() {
+            for claimed in self.store().claim(lease(&route.upstream, self.now)).await.unwrap().claimed {
                 sent.push(claimed.sale);
                 let attempt = Attempt {
                     delivery: claimed.id,
+                    lease: claimed.lease,
                     started_at: self.now,
                     finished_at: self.now,
                     outcome: AttemptOutcome::Delivered,

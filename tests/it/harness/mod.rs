@@ -1,6 +1,7 @@
 //! A bridge for tests. It speaks the domain, its clock stands still, its stages are stepped by hand, and it fails a test that
 //! leaves work behind.
 
+pub(crate) mod database;
 pub(crate) mod desk;
 pub(crate) mod flaky;
 pub(crate) mod process;
@@ -19,7 +20,7 @@ use salebridge::forward::Sender;
 use salebridge::pack::Source;
 use salebridge::pipeline::{Bell, Pipeline};
 use salebridge::receive::{self, Certificates};
-use salebridge::store::{Access, DeliveryView, RequestView, SaleView, Sqlite, Store};
+use salebridge::store::{Access, DeliveryView, RequestView, SaleView, Store};
 use salebridge::verify::Chain;
 use serde_json::Value;
 use wiremock::matchers::any;
@@ -113,7 +114,7 @@ impl Bridge {
         let path = folder.path().join("config.toml");
         std::fs::write(&path, text).unwrap();
         let checked = app::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
-        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&checked.store_path, Access::Scratch, 1024).unwrap());
+        let store: Arc<dyn Store> = database::fresh(&folder.path().join("bridge.db")).open(Access::Scratch, 1024).unwrap();
         let clock = Arc::new(FixedClock::new(START.parse().unwrap()));
         let sender = |upstream| Sender::new(upstream, Arc::clone(&store), Arc::clone(&clock) as _, Box::new(|| 0)).unwrap();
         let enrichers = checked.sources.values().filter_map(|source| {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use rusqlite::{CachedStatement, Row, params};
 use serde_json::Value;
 
+use super::{Db, Row, Unchanged, question};
 use crate::domain::{
     Adjustment, AdjustmentKind, Buyer, Currency, EventName, Found, Mode, Money, Origin, Reason, Sale, SaleState, Scope,
     Statement, from_millis,
@@ -17,8 +17,8 @@ pub(super) const SALE_BY_ID: &str = "SELECT * FROM sales WHERE id = ?1";
 /// The columns of a statement, which [`statement`] follows.
 pub(super) const STATEMENT_COLUMNS: &str = "request, position, kind, provider_id, amount_minor, currency, cumulative, at";
 
-/// Runs an INSERT or UPDATE of one row whose parameters are numbered as the table's columns.
-pub(super) fn write_sale(statement: &mut CachedStatement<'_>, sale: &Sale) -> Result<(), Error> {
+/// Runs an INSERT or UPDATE of one row whose places are numbered as the table's columns.
+pub(super) fn write_sale(db: &dyn Db, sql: &str, sale: &Sale) -> Result<(), Error> {
     let value = |found: &Option<Found>| found.as_ref().map(|found| found.value.clone());
     let (state, until, merged_into, parked) = match &sale.state {
         SaleState::Waiting(until) => ("waiting", Some(until.as_millisecond()), None, None),
@@ -26,7 +26,7 @@ pub(super) fn write_sale(statement: &mut CachedStatement<'_>, sale: &Sale) -> Re
         SaleState::Parked(reason) => ("parked", None, None, Some(reason)),
         SaleState::Merged(into) => ("merged", None, Some(*into), None),
     };
-    let changed = statement.execute(params![
+    let values = question![
         sale.id,
         sale.source,
         scope(&sale.scope),
@@ -60,13 +60,13 @@ pub(super) fn write_sale(statement: &mut CachedStatement<'_>, sale: &Sale) -> Re
         sale.paid_at.as_millisecond(),
         sale.taken_back,
         sale.adjustments,
-    ])?;
-    if changed == 1 { Ok(()) } else { Err(damaged("a sale that is gone")) }
+    ];
+    db.put(sql, &values, Some(Unchanged::Damage("a sale that is gone")))
 }
 
 /// Reads a sale from a row of the table.
 pub(super) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
-    let trail: Value = serde_json::from_str(&row.get::<_, String>(13)?)?;
+    let trail: Value = serde_json::from_str(row.text(13)?)?;
     let found = |column: usize, name: &str| -> Result<Option<Found>, Error> {
         let value: Option<String> = row.get(column)?;
         value.map(|value| Ok(Found { value, origin: origin_from(&trail[name])? })).transpose()
@@ -79,12 +79,12 @@ pub(super) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
         "merged" => SaleState::Merged(row.get(20)?),
         _ => return Err(damaged("the state of a sale")),
     };
-    let currency = Currency::from_code(&row.get::<_, String>(6)?).ok_or_else(|| damaged("the currency of a sale"))?;
+    let currency = Currency::from_code(row.text(6)?).ok_or_else(|| damaged("the currency of a sale"))?;
     Ok(Sale {
         id: row.get(0)?,
         source: text(row, 1)?,
-        scope: scope_from(&row.get::<_, String>(2)?)?,
-        event: EventName::parse(&row.get::<_, String>(3)?).ok_or_else(|| damaged("the event of a sale"))?,
+        scope: scope_from(row.text(2)?)?,
+        event: EventName::parse(row.text(3)?).ok_or_else(|| damaged("the event of a sale"))?,
         rank: row.get(4)?,
         money: Money { minor: row.get(5)?, currency },
         at: from_millis(row.get(7)?),
@@ -95,10 +95,10 @@ pub(super) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
             email: found(11, "email")?,
             name: found(12, "name")?,
         },
-        keys: serde_json::from_str(&row.get::<_, String>(14)?)?,
+        keys: serde_json::from_str(row.text(14)?)?,
         renewal: row.get(15)?,
-        awaits: serde_json::from_str(&row.get::<_, String>(16)?)?,
-        seen: serde_json::from_str(&row.get::<_, String>(17)?)?,
+        awaits: serde_json::from_str(row.text(16)?)?,
+        seen: serde_json::from_str(row.text(17)?)?,
         state,
         without_click: reason(row, 23)?,
         request: row.get(25)?,
@@ -175,12 +175,11 @@ fn trail(sale: &Sale) -> String {
 }
 
 fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, Error> {
-    let text = row.get_ref(column)?;
-    Ok(serde_json::from_str(text.as_str().map_err(|error| Error::Damaged(error.to_string()))?)?)
+    Ok(serde_json::from_str(row.text(column)?)?)
 }
 
 fn text(row: &Row<'_>, column: usize) -> Result<Arc<str>, Error> {
-    Ok(row.get_ref(column)?.as_str().map_err(|error| Error::Damaged(error.to_string()))?.into())
+    Ok(row.text(column)?.into())
 }
 
 /// Reads a statement about money that went back from [`STATEMENT_COLUMNS`].
@@ -188,7 +187,7 @@ pub(super) fn statement(row: &Row<'_>) -> Result<Statement, Error> {
     let (amount, currency): (Option<i64>, Option<String>) = (row.get(4)?, row.get(5)?);
     let known = |code: String| Currency::from_code(&code).ok_or_else(|| damaged("the currency of an adjustment"));
     let money = amount.zip(currency).map(|(minor, code)| Ok::<_, Error>(Money { minor, currency: known(code)? })).transpose()?;
-    let kind = AdjustmentKind::parse(&row.get::<_, String>(2)?).ok_or_else(|| damaged("the kind of an adjustment"))?;
+    let kind = AdjustmentKind::parse(row.text(2)?).ok_or_else(|| damaged("the kind of an adjustment"))?;
     Ok(Statement {
         request: row.get(0)?,
         position: row.get(1)?,

@@ -1,16 +1,15 @@
 //! The story of a sale, as people and programs are shown it.
 
-use rusqlite::{Connection, Row};
 use serde_json::{Map, Value, json};
 
-use super::row::{STATEMENT_COLUMNS, origin, sale as read_sale, statement};
+use super::row::{STATEMENT_COLUMNS, origin, statement};
 use super::views::{EVENT_COLUMNS, event_view, select_deliveries};
+use super::{Db, values};
 use crate::domain::{Balance, Found, Key, Sale, SaleId, SaleState, Statement, invoice_id};
 use crate::store::{AdjustmentView, BalanceView, DoubleView, Error, EventView, SaleView};
 
 /// A sale with all that is known of it.
-pub(super) fn sale_view(connection: &Connection, row: &Row<'_>) -> Result<SaleView, Error> {
-    let sale = read_sale(row)?;
+pub(super) fn sale_view(db: &dyn Db, sale: &Sale) -> Result<SaleView, Error> {
     let reason = match &sale.state {
         SaleState::Parked(reason) => Some(reason.clone()),
         SaleState::Waiting(_) | SaleState::Ready | SaleState::Merged(_) => sale.without_click.clone(),
@@ -19,58 +18,53 @@ pub(super) fn sale_view(connection: &Connection, row: &Row<'_>) -> Result<SaleVi
         SaleState::Merged(into) => Some(into),
         SaleState::Waiting(_) | SaleState::Ready | SaleState::Parked(_) => None,
     };
-    let statements = statements(connection, &sale)?;
-    let mut doubles =
-        connection.prepare_cached("SELECT first + second - ?1 FROM double_counts WHERE first = ?1 OR second = ?1 ORDER BY 1")?;
+    let statements = statements(db, sale)?;
+    let doubles = "SELECT first + second - ?1 FROM double_counts WHERE first = ?1 OR second = ?1 ORDER BY 1";
     Ok(SaleView {
         id: sale.id,
         source: sale.source.to_string(),
         mode: sale.scope.mode.as_str().to_owned(),
         state: sale.state.as_str().to_owned(),
         code: reason.as_ref().map(|reason| reason.code.to_string()),
-        reason: reason.map(|reason| reason.text.to_string()).or_else(|| waits(&sale)),
+        reason: reason.map(|reason| reason.text.to_string()).or_else(|| waits(sale)),
         event: sale.to_event().to_json(),
         customer: sale.buyer.customer.clone(),
         keys: sale.keys.iter().map(|key| format!("{}:{}", key.kind, key.value)).collect(),
-        trail: trail(&sale)?,
+        trail: trail(sale)?,
         proof: sale.proof.in_words(sale.money),
         amounts: serde_json::to_value(&sale.proof)?,
-        balance: balance(&sale, &statements),
+        balance: balance(sale, &statements),
         adjustments: statements.iter().map(adjustment).collect(),
         counted_at: sale.counted_at.to_string(),
         merged_into,
-        possible_double_counts: doubles.query_map([sale.id], |row| row.get(0))?.collect::<Result<_, _>>()?,
+        possible_double_counts: db.rows(doubles, values![sale.id], |row| row.get(0))?,
         double_counts: Vec::new(),
-        events: events(connection, sale.id)?,
-        deliveries: select_deliveries(connection, "WHERE d.sale = ?1 ORDER BY d.id", &[&sale.id])?,
+        events: events(db, sale.id)?,
+        deliveries: select_deliveries(db, "WHERE d.sale = ?1 ORDER BY d.id", values![sale.id])?,
     })
 }
 
 /// Sales that were sent as well and turned out to be the same purchase, with their timelines.
-pub(super) fn double_counts(connection: &Connection, id: SaleId) -> Result<Vec<DoubleView>, Error> {
+pub(super) fn double_counts(db: &dyn Db, id: SaleId) -> Result<Vec<DoubleView>, Error> {
     let sql = "SELECT first + second - ?1, d.request, s.sent_as FROM double_counts d JOIN sales s ON s.id = first + second - ?1
                WHERE first = ?1 OR second = ?1 ORDER BY 1";
-    let mut select = connection.prepare_cached(sql)?;
-    let found = select.query_map([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let found: Vec<(SaleId, i64, Option<String>)> = found.collect::<Result<_, _>>()?;
+    let found: Vec<(SaleId, i64, Option<String>)> =
+        db.rows(sql, values![id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let view = |(sale, tied_by, invoice_id)| {
-        let deliveries = select_deliveries(connection, "WHERE d.sale = ?1 ORDER BY d.id", &[&sale])?;
-        Ok(DoubleView { sale, invoice_id, tied_by, events: events(connection, sale)?, deliveries })
+        let deliveries = select_deliveries(db, "WHERE d.sale = ?1 ORDER BY d.id", values![sale])?;
+        Ok(DoubleView { sale, invoice_id, tied_by, events: events(db, sale)?, deliveries })
     };
     found.into_iter().map(view).collect()
 }
 
-fn events(connection: &Connection, sale: SaleId) -> Result<Vec<EventView>, Error> {
+fn events(db: &dyn Db, sale: SaleId) -> Result<Vec<EventView>, Error> {
     let sql = format!("SELECT {EVENT_COLUMNS} FROM events WHERE sale = ?1 ORDER BY request, position");
-    let mut select = connection.prepare_cached(&sql)?;
-    Ok(select.query_map([sale], event_view)?.collect::<Result<_, _>>()?)
+    db.rows(&sql, values![sale], event_view)
 }
 
-fn statements(connection: &Connection, sale: &Sale) -> Result<Vec<Statement>, Error> {
+fn statements(db: &dyn Db, sale: &Sale) -> Result<Vec<Statement>, Error> {
     let sql = format!("SELECT {STATEMENT_COLUMNS} FROM adjustments WHERE sale = ?1 ORDER BY at, request, position");
-    let mut select = connection.prepare_cached(&sql)?;
-    let found = select.query_map([sale.id], |row| Ok(statement(row)))?;
-    found.map(|found| found?).collect()
+    db.rows(&sql, values![sale.id], statement)
 }
 
 fn adjustment(statement: &Statement) -> AdjustmentView {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, params};
 use serde_json::Value;
 
 use super::row::damaged;
+use super::{Db, values};
 use crate::domain::{Currency, NOT_TODAY};
 use crate::store::{AdjustmentLine, AttributionLine, DoubleLine, Error, ParkedLine, Period, Report, SalesLine, TestLine};
 
@@ -21,32 +21,31 @@ struct Sum {
 type Told = (String, String, bool, Option<String>);
 
 /// In which range of times, and of which source: the parameters ?1, ?2 and ?3 of every query.
-const IN_PERIOD: &str = "at >= ?1 AND at < ?2 AND (?3 IS NULL OR source = ?3)";
+const IN_PERIOD: &str = "at >= ?1 AND at < ?2 AND (CAST(?3 AS TEXT) IS NULL OR source = ?3)";
 
-pub(super) fn report(connection: &Connection, period: &Period) -> Result<Report, Error> {
-    let (sales, attribution) = sales(connection, period)?;
+pub(in crate::store) fn report(db: &dyn Db, period: &Period) -> Result<Report, Error> {
+    let (sales, attribution) = sales(db, period)?;
     Ok(Report {
         since: format!("{:.0}", period.since),
         until: format!("{:.0}", period.until),
         sales,
         attribution,
-        parked: parked(connection, period)?,
-        possible_double_counts: doubles(connection, period)?,
-        adjustments: adjustments(connection, period)?,
-        test_mode: test_mode(connection, period)?,
+        parked: parked(db, period)?,
+        possible_double_counts: doubles(db, period)?,
+        adjustments: adjustments(db, period)?,
+        test_mode: test_mode(db, period)?,
     })
 }
 
-fn sales(connection: &Connection, period: &Period) -> Result<(Vec<SalesLine>, Vec<AttributionLine>), Error> {
+fn sales(db: &dyn Db, period: &Period) -> Result<(Vec<SalesLine>, Vec<AttributionLine>), Error> {
     let sql = format!(
-        "SELECT source, currency, event, amount_minor, taken_back, trail ->> '$.clickId.from', click_code, parked_code FROM sales
-         WHERE {IN_PERIOD} AND state <> 'merged' AND COALESCE(parked_code, '') <> '{NOT_TODAY}' AND scope LIKE 'live:%'"
+        "SELECT source, currency, event, amount_minor, taken_back, {}, click_code, parked_code FROM sales
+         WHERE {IN_PERIOD} AND state <> 'merged' AND COALESCE(parked_code, '') <> '{NOT_TODAY}' AND scope LIKE 'live:%'",
+        db.dialect().click_from
     );
-    let mut select = connection.prepare(&sql)?;
-    let mut rows = select.query(params![period.since.as_millisecond(), period.until.as_millisecond(), period.source])?;
     let mut by_kind: BTreeMap<(String, String, String), Sum> = BTreeMap::new();
     let mut by_click: BTreeMap<(&str, Option<String>, String), Sum> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
+    db.query(&sql, values![period.since.as_millisecond(), period.until.as_millisecond(), period.source], &mut |row| {
         let (currency, amount, taken_back): (String, i64, i64) = (row.get(1)?, row.get(3)?, row.get(4)?);
         let (from, code): (Option<String>, Option<String>) = (row.get(5)?, row.get(6)?);
         let parked: Option<String> = row.get(7)?;
@@ -65,7 +64,8 @@ fn sales(connection: &Connection, period: &Period) -> Result<(Vec<SalesLine>, Ve
             sum.amount += i128::from(amount);
             sum.taken_back += i128::from(taken_back);
         }
-    }
+        Ok(())
+    })?;
     let kinds = by_kind.into_iter().map(|((source, currency, event), sum)| {
         let (amount, taken_back) = (number(&currency, sum.amount)?, number(&currency, sum.taken_back)?);
         let left = number(&currency, sum.amount - sum.taken_back)?;
@@ -78,7 +78,7 @@ fn sales(connection: &Connection, period: &Period) -> Result<(Vec<SalesLine>, Ve
     Ok((kinds.collect::<Result<_, Error>>()?, clicks.collect::<Result<_, Error>>()?))
 }
 
-fn parked(connection: &Connection, period: &Period) -> Result<Vec<ParkedLine>, Error> {
+fn parked(db: &dyn Db, period: &Period) -> Result<Vec<ParkedLine>, Error> {
     let sql = format!(
         "SELECT 'sale', source, parked_code, COUNT(*), MAX(id) FROM sales
              WHERE {IN_PERIOD} AND state = 'parked' AND scope LIKE 'live:%' GROUP BY 2, 3
@@ -86,45 +86,36 @@ fn parked(connection: &Connection, period: &Period) -> Result<Vec<ParkedLine>, E
              WHERE {IN_PERIOD} AND outcome = 'parked' AND mode = 'live' GROUP BY 2, 3
          ORDER BY 1 DESC, 2, 3"
     );
-    let mut select = connection.prepare(&sql)?;
-    let lines =
-        select.query_map(params![period.since.as_millisecond(), period.until.as_millisecond(), period.source], |row| {
-            let (what, source, code) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok(ParkedLine { what, source, code, count: row.get(3)?, example: row.get(4)? })
-        })?;
-    Ok(lines.collect::<Result<_, _>>()?)
+    db.rows(&sql, values![period.since.as_millisecond(), period.until.as_millisecond(), period.source], |row| {
+        let (what, source, code) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(ParkedLine { what, source, code, count: row.get(3)?, example: row.get(4)? })
+    })
 }
 
-fn doubles(connection: &Connection, period: &Period) -> Result<Vec<DoubleLine>, Error> {
-    let mut select = connection.prepare(
+fn doubles(db: &dyn Db, period: &Period) -> Result<Vec<DoubleLine>, Error> {
+    let sql =
         "SELECT d.first, d.second, d.request, s.currency, s.amount_minor FROM double_counts d JOIN sales s ON s.id = d.second
-         WHERE s.at >= ?1 AND s.at < ?2 AND (?3 IS NULL OR s.source = ?3) AND s.scope LIKE 'live:%' ORDER BY 1, 2",
-    )?;
-    let mut rows = select.query(params![period.since.as_millisecond(), period.until.as_millisecond(), period.source])?;
-    let mut lines = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (currency, amount): (String, i64) = (row.get(3)?, row.get(4)?);
-        let amount = number(&currency, amount.into())?;
-        lines.push(DoubleLine { first: row.get(0)?, second: row.get(1)?, tied_by: row.get(2)?, currency, amount });
-    }
-    Ok(lines)
+         WHERE s.at >= ?1 AND s.at < ?2 AND (CAST(?3 AS TEXT) IS NULL OR s.source = ?3) AND s.scope LIKE 'live:%' ORDER BY 1, 2";
+    db.rows(sql, values![period.since.as_millisecond(), period.until.as_millisecond(), period.source], |row| {
+        let amount = number(row.text(3)?, row.get::<i64>(4)?.into())?;
+        Ok(DoubleLine { first: row.get(0)?, second: row.get(1)?, tied_by: row.get(2)?, currency: row.get(3)?, amount })
+    })
 }
 
-fn adjustments(connection: &Connection, period: &Period) -> Result<Vec<AdjustmentLine>, Error> {
+fn adjustments(db: &dyn Db, period: &Period) -> Result<Vec<AdjustmentLine>, Error> {
     let sql = format!(
         "SELECT source, kind, sale IS NOT NULL, currency, amount_minor, COALESCE(provider_id, 'sale ' || sale, 'request ' || request)
          FROM adjustments WHERE {IN_PERIOD} AND scope LIKE 'live:%' ORDER BY at, request, position"
     );
-    let mut select = connection.prepare(&sql)?;
-    let mut rows = select.query(params![period.since.as_millisecond(), period.until.as_millisecond(), period.source])?;
     // Several events about one refund are one refund, and of a running total the newest counts.
     let mut newest: BTreeMap<(Told, String), (u64, i64)> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
+    db.query(&sql, values![period.since.as_millisecond(), period.until.as_millisecond(), period.source], &mut |row| {
         let told: Told = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
         let (events, amount) = newest.entry((told, row.get(5)?)).or_default();
         *events += 1;
-        *amount = row.get::<_, Option<i64>>(4)?.unwrap_or_default();
-    }
+        *amount = row.get::<Option<i64>>(4)?.unwrap_or_default();
+        Ok(())
+    })?;
     let mut sums: BTreeMap<Told, Sum> = BTreeMap::new();
     for ((told, _), (events, amount)) in newest {
         let sum = sums.entry(told).or_default();
@@ -138,15 +129,12 @@ fn adjustments(connection: &Connection, period: &Period) -> Result<Vec<Adjustmen
     lines.collect()
 }
 
-fn test_mode(connection: &Connection, period: &Period) -> Result<Vec<TestLine>, Error> {
+fn test_mode(db: &dyn Db, period: &Period) -> Result<Vec<TestLine>, Error> {
     let sql =
         format!("SELECT source, outcome, COUNT(*) FROM events WHERE {IN_PERIOD} AND mode = 'test' GROUP BY 1, 2 ORDER BY 1, 2");
-    let mut select = connection.prepare(&sql)?;
-    let lines = select
-        .query_map(params![period.since.as_millisecond(), period.until.as_millisecond(), period.source], |row| {
-            Ok(TestLine { source: row.get(0)?, outcome: row.get(1)?, events: row.get(2)? })
-        })?;
-    Ok(lines.collect::<Result<_, _>>()?)
+    db.rows(&sql, values![period.since.as_millisecond(), period.until.as_millisecond(), period.source], |row| {
+        Ok(TestLine { source: row.get(0)?, outcome: row.get(1)?, events: row.get(2)? })
+    })
 }
 
 fn number(currency: &str, minor: i128) -> Result<Value, Error> {

@@ -1,6 +1,6 @@
 //! So many requests a minute and never more: in no 60 seconds, wherever they begin, as the upstream's clock sees them.
 
-use crate::domain::Timestamp;
+use super::clock::Timestamp;
 
 /// Slots that were not used are kept for so long, so that a fast upstream is not slowed by a slow loop.
 const BURST_MICROS: i64 = 100_000;
@@ -35,11 +35,21 @@ impl Limiter {
         usize::try_from((waited / self.interval_micros + 1).min(self.burst)).unwrap_or(1)
     }
 
+    /// No more than so many are ever available at once.
+    pub fn most_at_once(&self) -> usize {
+        usize::try_from(self.burst).unwrap_or(1)
+    }
+
     /// Uses up so many slots.
     pub fn take(&mut self, count: usize, now: Timestamp) {
         let oldest = now.as_microsecond() - (self.burst - 1) * self.interval_micros;
         let count = i64::try_from(count).unwrap_or(self.burst);
         self.next_micros = self.next_micros.max(oldest) + count * self.interval_micros;
+    }
+
+    /// Goes on from where another limiter of the same rate stood: [`Limiter::next_at`], in microseconds since 1970.
+    pub fn resume(&mut self, next_micros: i64) {
+        self.next_micros = next_micros;
     }
 
     /// Sends nothing before `until`: the upstream asked for it.

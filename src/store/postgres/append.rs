@@ -1,0 +1,154 @@
+//! The inbox's door: whatever waits is written by one statement, and answered after its commit.
+
+use std::collections::HashMap;
+
+use deadpool_postgres::Pool;
+use tokio::sync::{mpsc, oneshot};
+use tokio_postgres::types::ToSql;
+
+use super::connect::unreachable;
+use super::session::failed;
+use crate::domain::RequestId;
+use crate::store::sql::inbox::headers_to_json;
+use crate::store::{Appended, Error, Fingerprint};
+use crate::verify::Verified;
+
+/// At most so many requests share a commit, so that the first of them does not wait for ever.
+const BATCH_LIMIT: usize = 256;
+
+/// A request that waits to be written, and the place where its answer arrives.
+struct Append {
+    request: Verified,
+    fingerprint: Option<Fingerprint>,
+    answer: oneshot::Sender<Result<Appended, Error>>,
+}
+
+/// A way to the one task that appends.
+pub(super) struct Appender(mpsc::Sender<Append>);
+
+impl Appender {
+    /// Starts the task on the runtime of the pool. It ends once its last way is gone and all that waits is written.
+    pub(super) fn start(pool: Pool, runtime: &tokio::runtime::Handle, queue_limit: usize) -> Self {
+        let (sender, waiting) = mpsc::channel(queue_limit);
+        runtime.spawn(work(pool, waiting));
+        Self(sender)
+    }
+
+    /// Appends a request, or refuses at once where the queue is full.
+    pub(super) async fn append(&self, request: Verified, fingerprint: Option<Fingerprint>) -> Result<Appended, Error> {
+        let gone = || Error::Unavailable("the task that appends has ended".to_owned());
+        let (answer, answered) = oneshot::channel();
+        self.0.try_send(Append { request, fingerprint, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::Busy,
+            mpsc::error::TrySendError::Closed(_) => gone(),
+        })?;
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+async fn work(pool: Pool, mut waiting: mpsc::Receiver<Append>) {
+    let mut batch = Vec::with_capacity(BATCH_LIMIT);
+    while waiting.recv_many(&mut batch, BATCH_LIMIT).await > 0 {
+        let written = write(&pool, &batch).await;
+        for (place, append) in batch.drain(..).enumerate() {
+            let answer = written.as_ref().map_err(Error::clone).and_then(|written| {
+                written.get(place).copied().flatten().ok_or_else(|| Error::Damaged("a request that was just written".to_owned()))
+            });
+            // Nobody may wait there any more; what was written stays written.
+            drop(append.answer.send(answer));
+        }
+    }
+}
+
+/// Writes a batch in one transaction. Answers, in order, what became of each.
+async fn write(pool: &Pool, batch: &[Append]) -> Result<Vec<Option<Appended>>, Error> {
+    let client = pool.get().await.map_err(unreachable)?;
+    let (known, unknown): (Vec<usize>, Vec<usize>) = (0..batch.len()).partition(|place| batch[*place].fingerprint.is_some());
+    let mut written = vec![None; batch.len()];
+    if !known.is_empty() {
+        let columns = Columns::of(known.iter().map(|place| &batch[*place]));
+        let sql = "WITH given AS (
+                 SELECT * FROM UNNEST(CAST($1 AS TEXT[]), CAST($2 AS BIGINT[]), CAST($3 AS TEXT[]), CAST($4 AS TEXT[]), CAST($5 AS BYTEA[]),
+                     CAST($6 AS BYTEA[]), CAST($7 AS TEXT[])) AS t (source, received_at, url, headers, body, digest, query)),
+             stored AS (
+                 INSERT INTO inbox (source, received_at, url, headers, body, digest, query) SELECT * FROM given
+                 ON CONFLICT (digest) DO NOTHING RETURNING id, digest),
+             queued AS (INSERT INTO unsettled (request) SELECT id FROM stored)
+             SELECT digest, id FROM stored";
+        let statement = client.prepare_cached(sql).await.map_err(failed)?;
+        let rows = client.query(&statement, &columns.values()).await.map_err(failed)?;
+        let mut new: HashMap<Vec<u8>, RequestId> = HashMap::new();
+        for row in rows {
+            new.insert(row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+        }
+        let mut repeated: Vec<usize> = Vec::new();
+        for place in known {
+            let digest = batch[place].fingerprint.unwrap_or_default();
+            match new.remove(digest.as_slice()) {
+                Some(id) => written[place] = Some(Appended::New(id)),
+                None => repeated.push(place),
+            }
+        }
+        if !repeated.is_empty() {
+            let digests: Vec<&[u8]> =
+                repeated.iter().filter_map(|place| batch[*place].fingerprint.as_ref().map(<[u8; 32]>::as_slice)).collect();
+            let sql = "SELECT digest, id FROM inbox WHERE digest = ANY(CAST($1 AS BYTEA[]))";
+            let statement = client.prepare_cached(sql).await.map_err(failed)?;
+            let rows = client.query(&statement, &[&digests]).await.map_err(failed)?;
+            let mut old: HashMap<Vec<u8>, RequestId> = HashMap::new();
+            for row in rows {
+                old.insert(row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+            }
+            for place in repeated {
+                let digest = batch[place].fingerprint.unwrap_or_default();
+                written[place] = old.get(digest.as_slice()).copied().map(Appended::Duplicate);
+            }
+        }
+    }
+    for place in unknown {
+        let columns = Columns::of(std::iter::once(&batch[place]));
+        let sql = "WITH stored AS (
+                 INSERT INTO inbox (source, received_at, url, headers, body, digest, query)
+                 SELECT * FROM UNNEST(CAST($1 AS TEXT[]), CAST($2 AS BIGINT[]), CAST($3 AS TEXT[]), CAST($4 AS TEXT[]), CAST($5 AS BYTEA[]),
+                     CAST($6 AS BYTEA[]), CAST($7 AS TEXT[])) RETURNING id),
+             queued AS (INSERT INTO unsettled (request) SELECT id FROM stored)
+             SELECT id FROM stored";
+        let statement = client.prepare_cached(sql).await.map_err(failed)?;
+        let row = client.query_one(&statement, &columns.values()).await.map_err(failed)?;
+        written[place] = Some(Appended::New(row.try_get(0).map_err(failed)?));
+    }
+    Ok(written)
+}
+
+/// Requests column by column, as UNNEST takes them.
+#[derive(Default)]
+struct Columns<'a> {
+    sources: Vec<&'a str>,
+    received_at: Vec<i64>,
+    urls: Vec<Option<&'a str>>,
+    headers: Vec<String>,
+    bodies: Vec<&'a [u8]>,
+    digests: Vec<Option<&'a [u8]>>,
+    queries: Vec<Option<&'a str>>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(appends: impl Iterator<Item = &'a Append>) -> Self {
+        let mut columns = Self::default();
+        for Append { request, fingerprint, .. } in appends {
+            let request = request.request();
+            columns.sources.push(&request.source);
+            columns.received_at.push(request.received_at.as_millisecond());
+            columns.urls.push(request.url.as_deref());
+            columns.headers.push(headers_to_json(&request.headers));
+            columns.bodies.push(&request.body);
+            columns.digests.push(fingerprint.as_ref().map(<[u8; 32]>::as_slice));
+            columns.queries.push(request.query.as_deref());
+        }
+        columns
+    }
+
+    fn values(&self) -> [&(dyn ToSql + Sync); 7] {
+        [&self.sources, &self.received_at, &self.urls, &self.headers, &self.bodies, &self.digests, &self.queries]
+    }
+}

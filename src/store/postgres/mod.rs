@@ -1,0 +1,411 @@
+//! The store that several replicas share: one PostgreSQL database, version 13 or later.
+//!
+//! Requests are settled by whichever replica has leased them; what two of them would change at once is kept apart by locks on names
+//! ([`session::Session`]) and, where even that fails, by unique keys. A transaction that another one stands in the way of is made
+//! again. Leases run by the database's clock.
+
+mod append;
+mod connect;
+mod migrations;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deadpool_postgres::Pool;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+pub(super) use self::session::field;
+
+use self::append::Appender;
+use self::connect::unreachable;
+use self::session::{CLOCK_MILLIS, Session, failed, wait};
+use super::sql::{Db, deliveries, fetches, inbox, ledger, past, report, retry, slice, values, views};
+use super::{
+    Access, Appended, Attempt, Claimed, Claims, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, Lease, LeaseNumber,
+    Past, PastRequest, Period, QueueView, Report, RequestView, Retry, RetryView, SaleView, Store, StoredRequest, UpstreamView,
+};
+use crate::attribute::{Ledger, Slice, Wanted};
+use crate::domain::{DeliveryId, Request, RequestId, SaleId, Secret, Timestamp};
+use crate::verify::Verified;
+
+/// A transaction that others stand in the way of is made so often; the last time everybody else waits for it.
+const TRIES: u32 = 6;
+/// The wait before the second try; it doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(2);
+/// So long a replica has for the requests that it took on, before another one takes them over.
+const UNSETTLED_LEASE: Duration = Duration::from_secs(30);
+/// A command beside the bridge needs no more connections.
+const VISIT_CONNECTIONS: usize = 2;
+
+/// The store in a PostgreSQL database.
+pub struct Postgres {
+    database: Arc<Database>,
+    appender: Appender,
+    /// Ends the thread that drives the connections.
+    _end: oneshot::Sender<()>,
+}
+
+/// The database as one replica sees it.
+struct Database {
+    pool: Pool,
+    handle: Handle,
+    /// This replica's number, by which it knows its leases.
+    holder: i64,
+    is_clock_given: bool,
+}
+
+/// Numbers for new sales: from `first`, up to but without `end`.
+#[derive(Debug, Clone, Copy)]
+struct Numbers {
+    first: SaleId,
+    end: SaleId,
+}
+
+impl Postgres {
+    /// Opens a database with at most so many connections. At most `queue_limit` requests wait to be written; one more is refused.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] with what to do: the URL, or a layout of another version; [`Error::Unavailable`]: it cannot be reached.
+    pub fn open(url: &Secret, connections: usize, access: Access, queue_limit: usize) -> Result<Self, Error> {
+        let unusable = |error: std::io::Error| Error::Unusable(format!("the connections' thread cannot be started: {error}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unusable)?;
+        let handle = runtime.handle().clone();
+        let (end, ended) = oneshot::channel();
+        let run = move || drop(runtime.block_on(ended));
+        std::thread::Builder::new().name("store".to_owned()).spawn(run).map_err(unusable)?;
+        let pool = connect::pool(url, if access == Access::Visit { VISIT_CONNECTIONS } else { connections })?;
+        let holder = {
+            let _context = handle.enter();
+            wait(prepare(&pool, access))?
+        };
+        let appender = Appender::start(pool.clone(), &handle, queue_limit);
+        let database = Arc::new(Database { pool, handle, holder, is_clock_given: access == Access::Scratch });
+        Ok(Self { database, appender, _end: end })
+    }
+
+    /// Reads on the calling thread.
+    fn read<T>(&self, query: impl FnOnce(&dyn Db) -> Result<T, Error>) -> Result<T, Error> {
+        query(&self.database.session(Vec::new(), false)?)
+    }
+
+    /// Writes in a transaction, which may be made several times, on a thread where that stands in nobody's way.
+    async fn write<T, F>(&self, mut job: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&Session) -> Result<T, Error> + Send + 'static,
+    {
+        self.blocking(move |database| database.transact(&mut job)).await
+    }
+
+    async fn blocking<T, F>(&self, job: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Database) -> Result<T, Error> + Send + 'static,
+    {
+        let database = Arc::clone(&self.database);
+        let done = self.database.handle.spawn_blocking(move || job(&database)).await;
+        done.unwrap_or_else(|_| Err(Error::Unavailable("a write panicked; its own message is in the log above".to_owned())))
+    }
+
+    /// A change of the ledger by the rules, with whatever has to be true before it and is written beside it.
+    async fn fold<F>(&self, wanted: Wanted, now: Timestamp, mut rules: Fold, mut before: F) -> Result<(), Error>
+    where
+        F: FnMut(&Session) -> Result<bool, Error> + Send + 'static,
+    {
+        self.blocking(move |database| {
+            let numbers = database.take_numbers(wanted.new_sales)?;
+            let used = database.transact(&mut |session| {
+                if !before(session)? {
+                    return Ok(0);
+                }
+                let mut ledger = Ledger::new(slice::load(session, &wanted, numbers.first)?);
+                rules(&mut ledger);
+                let changes = ledger.into_changes();
+                ledger::write(session, &changes, now)?;
+                Ok(changes.new_sales.len())
+            });
+            database.give_back_numbers(numbers, *used.as_ref().unwrap_or(&0));
+            used.map(drop)
+        })
+        .await
+    }
+}
+
+/// Makes the layout, or looks at it, and answers with this replica's number.
+async fn prepare(pool: &Pool, access: Access) -> Result<i64, Error> {
+    let mut client = pool.get().await.map_err(unreachable)?;
+    match access {
+        Access::Visit => {
+            migrations::check(&client).await?;
+            Ok(0)
+        }
+        Access::Serve | Access::Scratch => {
+            migrations::run(&mut client).await?;
+            let sql = "UPDATE counters SET value = value + 1 WHERE name = 'holders' RETURNING value";
+            client.query_one(sql, &[]).await.and_then(|row| row.try_get(0)).map_err(failed)
+        }
+    }
+}
+
+impl Database {
+    fn session(&self, missed: Vec<i64>, alone: bool) -> Result<Session, Error> {
+        let _context = self.handle.enter();
+        let client = wait(self.pool.get()).map_err(unreachable)?;
+        Ok(Session::new(client, missed, alone, self.is_clock_given))
+    }
+
+    /// Makes a transaction, again where another one stood in its way.
+    fn transact<T>(&self, job: &mut dyn FnMut(&Session) -> Result<T, Error>) -> Result<T, Error> {
+        let mut missed = Vec::new();
+        let mut tries = 1;
+        loop {
+            let session = self.session(std::mem::take(&mut missed), tries == TRIES)?;
+            session.begin()?;
+            match job(&session).and_then(|done| session.commit().map(|()| done)) {
+                Ok(done) => return Ok(done),
+                Err(error @ Error::Conflict(_)) if tries < TRIES => {
+                    tracing::debug!(%error, tries, "a transaction is made again");
+                    missed = session.roll_back();
+                }
+                Err(error) => {
+                    session.roll_back();
+                    return Err(error);
+                }
+            }
+            drop(session);
+            // Replicas that met must not meet again: each waits for a while of its own.
+            let own = u32::try_from(self.holder % 7).unwrap_or(0) + 1;
+            let _context = self.handle.enter();
+            wait(async { tokio::time::sleep(FIRST_WAIT * 2_u32.pow(tries - 1) * own / 4).await });
+            tries += 1;
+        }
+    }
+
+    /// Takes as many numbers as there may be new sales.
+    fn take_numbers(&self, count: usize) -> Result<Numbers, Error> {
+        if count == 0 {
+            return Ok(Numbers { first: SaleId::MAX, end: SaleId::MAX });
+        }
+        let sql = "UPDATE counters SET value = value + ?1 WHERE name = 'sales' RETURNING value";
+        let session: &dyn Db = &self.session(Vec::new(), false)?;
+        let end: SaleId = session.value(sql, values![count])?;
+        Ok(Numbers { first: end - SaleId::try_from(count).unwrap_or(0), end })
+    }
+
+    /// Gives back what was not used, unless somebody has taken numbers since: a gap harms nobody.
+    fn give_back_numbers(&self, numbers: Numbers, used: usize) {
+        let next = numbers.first.saturating_add(SaleId::try_from(used).unwrap_or(SaleId::MAX));
+        if next >= numbers.end {
+            return;
+        }
+        let sql = "UPDATE counters SET value = ?1 WHERE name = 'sales' AND value = ?2";
+        let given = self.session(Vec::new(), false).and_then(|session| session.execute(sql, values![next, numbers.end]));
+        if let Err(error) = given {
+            tracing::debug!(%error, "numbers of sales could not be given back");
+        }
+    }
+
+    /// Takes on requests for this replica: those that it has already, and those that nobody works at.
+    fn take_on(&self, after: RequestId, limit: usize) -> Result<Vec<StoredRequest>, Error> {
+        let sql = format!(
+            "UPDATE unsettled SET holder = ?1, leased_until = {CLOCK_MILLIS} + ?4 WHERE request IN (
+                 SELECT request FROM unsettled
+                 WHERE leased_until IS NULL OR leased_until <= {CLOCK_MILLIS} OR holder = ?1 AND request > ?2
+                 ORDER BY request LIMIT ?3 FOR UPDATE SKIP LOCKED)
+             RETURNING request"
+        );
+        let lease = i64::try_from(UNSETTLED_LEASE.as_millis()).unwrap_or(i64::MAX);
+        self.transact(&mut |session| {
+            let session: &dyn Db = session;
+            let mut ids: Vec<RequestId> = session.rows(&sql, values![self.holder, after, limit, lease], |row| row.get(0))?;
+            ids.sort_unstable();
+            inbox::load(session, &ids)
+        })
+    }
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn append(&self, request: Verified, fingerprint: Option<Fingerprint>) -> Result<Appended, Error> {
+        self.appender.append(request, fingerprint).await
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        let sql = "UPDATE counters SET value = value WHERE name = 'holders'";
+        self.write(move |session| session.execute(sql, &[]).map(drop)).await
+    }
+
+    fn unsettled(&self, after: RequestId, limit: usize) -> Result<Vec<StoredRequest>, Error> {
+        self.database.take_on(after, limit)
+    }
+
+    fn next_expiry(&self) -> Result<Option<Timestamp>, Error> {
+        self.read(slice::next_expiry)
+    }
+
+    async fn settle(&self, wanted: Wanted, requests: Vec<RequestId>, now: Timestamp, rules: Fold) -> Result<(), Error> {
+        let holder = self.database.holder;
+        let settle = move |session: &Session| {
+            let sql = "DELETE FROM unsettled WHERE request = ANY($1) AND holder = $2";
+            let settled = wait(session.client().execute(sql, &[&requests, &holder])).map_err(failed)?;
+            if usize::try_from(settled) == Ok(requests.len()) {
+                return Ok(true);
+            }
+            Err(Error::Unavailable("this replica stood still for so long that another one settles its requests".to_owned()))
+        };
+        self.fold(wanted, now, rules, settle).await
+    }
+
+    fn due_fetches(&self, source: &str, now: Timestamp, limit: usize) -> Result<Vec<Fetching>, Error> {
+        self.database.transact(&mut |session| fetches::due(session, source, now, limit))
+    }
+
+    fn next_fetch(&self, source: &str) -> Result<Option<Timestamp>, Error> {
+        self.read(|db| fetches::next(db, source))
+    }
+
+    async fn record_fetches(&self, fetched: Vec<Fetched>, now: Timestamp) -> Result<(), Error> {
+        self.write(move |session| fetches::record(session, &fetched, now)).await
+    }
+
+    async fn release_fetches(&self, but: Vec<String>) -> Result<(), Error> {
+        self.write(move |session| fetches::release(session, &but)).await
+    }
+
+    fn fetched(&self, limit: usize) -> Result<Vec<Fetching>, Error> {
+        self.read(|db| fetches::ready(db, limit))
+    }
+
+    async fn settle_fetched(
+        &self,
+        wanted: Wanted,
+        events: Vec<(RequestId, u16)>,
+        now: Timestamp,
+        rules: Fold,
+    ) -> Result<(), Error> {
+        let settle = move |session: &Session| {
+            // Another replica may have read the same; whoever comes second finds them gone.
+            if !fetches::are_there(session, &events)? {
+                return Ok(false);
+            }
+            fetches::end(session, &events)?;
+            Ok(true)
+        };
+        self.fold(wanted, now, rules, settle).await
+    }
+
+    async fn expire(&self, now: Timestamp, limit: usize, mut rules: Fold) -> Result<usize, Error> {
+        let expire = move |session: &Session| {
+            let (loaded, count) = slice::expired(session, now, limit)?;
+            let mut ledger = Ledger::new(loaded);
+            rules(&mut ledger);
+            ledger::write(session, &ledger.into_changes(), now)?;
+            Ok(count)
+        };
+        self.write(expire).await
+    }
+
+    fn past(&self, which: &Past, after: RequestId, limit: usize) -> Result<Vec<PastRequest>, Error> {
+        self.read(|db| past::past(db, which, after, limit))
+    }
+
+    fn past_of_sales(&self, sales: &[SaleId]) -> Result<Vec<PastRequest>, Error> {
+        self.read(|db| past::of_sales(db, sales))
+    }
+
+    fn slice(&self, wanted: &Wanted) -> Result<Slice, Error> {
+        self.read(|db| slice::load(db, wanted, slice::next_sale(db)?))
+    }
+
+    async fn remap(&self, wanted: Wanted, now: Timestamp, rules: Fold) -> Result<(), Error> {
+        self.fold(wanted, now, rules, |_| Ok(true)).await
+    }
+
+    fn report(&self, period: &Period) -> Result<Report, Error> {
+        self.read(|db| report::report(db, period))
+    }
+
+    async fn claim(&self, lease: Lease) -> Result<Claims, Error> {
+        let holder = self.database.holder;
+        self.write(move |session| deliveries::claim(session, &lease, holder)).await
+    }
+
+    async fn next_due(&self, upstream: &str) -> Result<Option<Timestamp>, Error> {
+        let upstream = upstream.to_owned();
+        self.blocking(move |database| deliveries::next_due(&database.session(Vec::new(), false)?, &upstream)).await
+    }
+
+    async fn record(&self, attempts: Arc<Vec<Attempt>>) -> Result<(), Error> {
+        self.write(move |session| deliveries::record(session, &attempts)).await
+    }
+
+    async fn give_back(&self, given: Vec<(DeliveryId, LeaseNumber)>) -> Result<(), Error> {
+        self.write(move |session| deliveries::give_back(session, &given)).await
+    }
+
+    async fn set_paused(&self, upstream: &str, reason: Option<String>, now: Timestamp) -> Result<(), Error> {
+        let upstream = upstream.to_owned();
+        self.write(move |session| deliveries::set_paused(session, &upstream, reason.as_deref(), now)).await
+    }
+
+    async fn is_paused(&self, upstream: &str) -> Result<bool, Error> {
+        let upstream = upstream.to_owned();
+        self.blocking(move |database| deliveries::is_paused(&database.session(Vec::new(), false)?, &upstream)).await
+    }
+
+    async fn pause_by_hand(&self, upstream: &str, reason: Option<String>, now: Timestamp) -> Result<bool, Error> {
+        let upstream = upstream.to_owned();
+        self.write(move |session| deliveries::pause_by_hand(session, &upstream, reason.as_deref(), now)).await
+    }
+
+    async fn retry(&self, which: Retry, now: Timestamp) -> Result<usize, Error> {
+        self.write(move |session| retry::retry(session, &which, now)).await
+    }
+
+    fn retryable(&self, which: &Retry, limit: usize) -> Result<RetryView, Error> {
+        self.read(|db| retry::retryable(db, which, limit))
+    }
+
+    fn outgoing(&self, id: DeliveryId) -> Result<Option<Claimed>, Error> {
+        self.read(|db| deliveries::outgoing(db, id))
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn sales(&self, limit: usize) -> Result<Vec<SaleView>, Error> {
+        self.read(|db| views::sales(db, limit))
+    }
+
+    fn sale(&self, id: SaleId) -> Result<Option<SaleView>, Error> {
+        self.read(|db| views::sale(db, id))
+    }
+
+    fn requests(&self, limit: usize) -> Result<Vec<RequestView>, Error> {
+        self.read(|db| views::requests(db, limit))
+    }
+
+    fn request(&self, id: RequestId) -> Result<Option<(RequestView, Request)>, Error> {
+        self.read(|db| views::request(db, id))
+    }
+
+    fn deliveries(&self, limit: usize) -> Result<Vec<DeliveryView>, Error> {
+        self.read(|db| views::deliveries(db, limit))
+    }
+
+    fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryView>, Error> {
+        self.read(|db| views::delivery(db, id))
+    }
+
+    fn upstreams(&self) -> Result<Vec<UpstreamView>, Error> {
+        self.read(views::upstreams)
+    }
+
+    fn queues(&self) -> Result<QueueView, Error> {
+        self.read(views::queues)
+    }
+}

@@ -1,0 +1,332 @@
+//! A connection to PostgreSQL, as the SQL of both stores sees it.
+//!
+//! What is only written waits until something is asked or the transaction ends, and then goes out in one go (pipelining): a batch of
+//! the ledger takes a handful of round trips, however many rows it changes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Poll;
+
+use bytes::BytesMut;
+use deadpool_postgres::Object;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Row as PostgresRow, Statement};
+
+use crate::domain::Timestamp;
+use crate::store::Error;
+use crate::store::sql::{Db, Dialect, Field, Name, Row, Unchanged, Value};
+
+/// So many statements wait at most.
+const WAITING_LIMIT: usize = 1000;
+/// More names than this at once, and everything is held instead: the server's table of locks is small.
+const NAMES_LIMIT: usize = 1000;
+/// The two numbers of the advisory lock that every fold shares, and that one may hold alone.
+const EVERYTHING: (i32, i32) = (0x5a1e, 1);
+
+const POSTGRES: Dialect = Dialect {
+    for_update: " FOR UPDATE",
+    for_update_of_sale: " FOR UPDATE OF s",
+    skip_locked: " FOR UPDATE SKIP LOCKED",
+    skip_locked_with_sale: " FOR UPDATE OF d, s SKIP LOCKED",
+    is_settled: "NOT EXISTS (SELECT 1 FROM unsettled WHERE unsettled.request = inbox.id)",
+    count_unsettled: "(SELECT COUNT(*) FROM unsettled)",
+    click_from: "CAST(trail AS JSONB) #>> '{clickId,from}'",
+    is_shared: true,
+};
+
+/// A statement that waits to be sent.
+struct Waiting {
+    sql: String,
+    values: Vec<Value<'static>>,
+    expected: Option<Unchanged>,
+}
+
+/// A connection for the length of one transaction, or for reading.
+pub(super) struct Session {
+    client: Option<Object>,
+    is_open: Cell<bool>,
+    waiting: RefCell<Vec<Waiting>>,
+    held: RefCell<HashSet<Name>>,
+    missed: RefCell<Vec<Name>>,
+    is_first: Cell<bool>,
+    holds_everything: Cell<bool>,
+    is_clock_given: bool,
+}
+
+impl Session {
+    /// A session on this connection. `missed` are names that an earlier try could not hold; `alone` keeps every other replica from
+    /// changing anything in the ledger. With `is_clock_given` leases run by the caller's clock instead of the database's.
+    pub(super) fn new(client: Object, missed: Vec<Name>, alone: bool, is_clock_given: bool) -> Self {
+        Self {
+            client: Some(client),
+            is_open: Cell::new(false),
+            waiting: RefCell::default(),
+            held: RefCell::default(),
+            missed: RefCell::new(missed),
+            is_first: Cell::new(true),
+            holds_everything: Cell::new(alone),
+            is_clock_given,
+        }
+    }
+
+    pub(super) fn begin(&self) -> Result<(), Error> {
+        self.is_open.set(true);
+        wait(self.client().batch_execute("BEGIN")).map_err(failed)
+    }
+
+    pub(super) fn commit(&self) -> Result<(), Error> {
+        self.flush()?;
+        wait(self.client().batch_execute("COMMIT")).map_err(failed)?;
+        self.is_open.set(false);
+        Ok(())
+    }
+
+    /// Undoes everything, and answers with the names that the next try has to hold from the start.
+    pub(super) fn roll_back(&self) -> Vec<Name> {
+        self.waiting.take();
+        if wait(self.client().batch_execute("ROLLBACK")).is_ok() {
+            self.is_open.set(false);
+        }
+        self.missed.take()
+    }
+
+    /// The connection itself, for what only this database can.
+    pub(super) fn client(&self) -> &Object {
+        self.client.as_ref().expect("a session has its connection until it is dropped")
+    }
+
+    fn prepare(&self, sql: &str) -> Result<Statement, Error> {
+        wait(self.client().prepare_cached(&numbered(sql))).map_err(failed)
+    }
+
+    /// Sends what waits, in order, and looks at every answer.
+    fn flush(&self) -> Result<(), Error> {
+        let waiting = self.waiting.take();
+        let mut statements = Vec::with_capacity(waiting.len());
+        for Waiting { sql, .. } in &waiting {
+            statements.push(self.prepare(sql)?);
+        }
+        let values: Vec<Vec<&(dyn ToSql + Sync)>> = waiting.iter().map(|waiting| borrowed(&waiting.values)).collect();
+        let executions = statements.iter().zip(&values).map(|(statement, values)| self.client().execute(statement, values));
+        for (answer, waiting) in wait(in_order(executions)).into_iter().zip(&waiting) {
+            if let (0, Some(unchanged)) = (answer.map_err(failed)?, waiting.expected) {
+                return Err(unchanged.error());
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&self, sql: &str, questions: &[&[Value<'_>]]) -> Result<Vec<Vec<PostgresRow>>, Error> {
+        self.flush()?;
+        let statement = self.prepare(sql)?;
+        let values: Vec<Vec<&(dyn ToSql + Sync)>> = questions.iter().map(|values| borrowed(values)).collect();
+        let answers = wait(in_order(values.iter().map(|values| self.client().query(&statement, values))));
+        answers.into_iter().map(|answer| answer.map_err(failed)).collect()
+    }
+}
+
+impl Drop for Session {
+    /// A connection whose transaction nobody ended is closed instead of being used again.
+    fn drop(&mut self) {
+        if self.is_open.get()
+            && let Some(client) = self.client.take()
+        {
+            drop(Object::take(client));
+        }
+    }
+}
+
+impl Db for Session {
+    fn dialect(&self) -> &'static Dialect {
+        &POSTGRES
+    }
+
+    fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, Error> {
+        self.flush()?;
+        let statement = self.prepare(sql)?;
+        let changed = wait(self.client().execute(&statement, &borrowed(values))).map_err(failed)?;
+        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+    }
+
+    fn put(&self, sql: &str, values: &[Value<'_>], expected: Option<Unchanged>) -> Result<(), Error> {
+        let values = values.iter().map(|value| value.clone().into_owned()).collect();
+        self.waiting.borrow_mut().push(Waiting { sql: sql.to_owned(), values, expected });
+        if self.waiting.borrow().len() >= WAITING_LIMIT { self.flush() } else { Ok(()) }
+    }
+
+    fn query(&self, sql: &str, values: &[Value<'_>], each: &mut dyn FnMut(&Row<'_>) -> Result<(), Error>) -> Result<(), Error> {
+        let answers = self.ask(sql, &[values])?;
+        answers.iter().flatten().try_for_each(|row| each(&Row::Postgres(row)))
+    }
+
+    fn query_all(
+        &self,
+        sql: &str,
+        questions: &[Vec<Value<'_>>],
+        each: &mut dyn FnMut(usize, &Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if questions.is_empty() {
+            return Ok(());
+        }
+        let questions: Vec<&[Value<'_>]> = questions.iter().map(Vec::as_slice).collect();
+        for (place, rows) in self.ask(sql, &questions)?.iter().enumerate() {
+            rows.iter().try_for_each(|row| each(place, &Row::Postgres(row)))?;
+        }
+        Ok(())
+    }
+
+    /// The first names are waited for, all in one order, before anything else is locked; later ones are only tried, because to wait
+    /// for them could end in two replicas that wait for each other. What could not be had is held from the start by the next try.
+    fn hold(&self, names: &dyn Fn() -> Vec<Name>) -> Result<(), Error> {
+        let is_first = self.is_first.replace(false);
+        if self.holds_everything.get() && !is_first {
+            return Ok(());
+        }
+        let mut new: Vec<Name> = names();
+        if is_first {
+            new.append(&mut self.missed.borrow_mut());
+        }
+        new.sort_unstable();
+        new.dedup();
+        new.retain(|name| !self.held.borrow().contains(name));
+        let (space, number) = EVERYTHING;
+        if is_first {
+            self.holds_everything.set(self.holds_everything.get() || new.len() > NAMES_LIMIT);
+            let how = if self.holds_everything.get() { "pg_advisory_xact_lock" } else { "pg_advisory_xact_lock_shared" };
+            let statement = self.prepare(&format!("SELECT {how}(?1, ?2)"))?;
+            wait(self.client().query(&statement, &[&space, &number])).map_err(failed)?;
+            if self.holds_everything.get() {
+                return Ok(());
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let names = "UNNEST(CAST(?1 AS BIGINT[])) AS names (name)";
+        let sql = if is_first {
+            format!("SELECT pg_advisory_xact_lock(name) FROM {names}")
+        } else {
+            format!("SELECT name FROM {names} WHERE NOT pg_try_advisory_xact_lock(name)")
+        };
+        let statement = self.prepare(&sql)?;
+        let rows = wait(self.client().query(&statement, &[&new])).map_err(failed)?;
+        if rows.is_empty() || is_first {
+            self.held.borrow_mut().extend(new);
+            return Ok(());
+        }
+        // What was held is held again, so that the next try does not miss something else.
+        let mut missed = self.missed.borrow_mut();
+        missed.extend(self.held.borrow().iter());
+        missed.extend(new);
+        Err(Error::Conflict("another replica is at the same purchase".to_owned()))
+    }
+
+    fn lease_clock(&self, now: Timestamp) -> Result<Timestamp, Error> {
+        if self.is_clock_given {
+            return Ok(now);
+        }
+        let statement = self.prepare(&format!("SELECT {CLOCK_MILLIS}"))?;
+        let row = wait(self.client().query_one(&statement, &[])).map_err(failed)?;
+        Ok(crate::domain::from_millis(row.try_get(0).map_err(failed)?))
+    }
+}
+
+/// The database's clock in milliseconds since 1970: replicas' own may differ.
+pub(super) const CLOCK_MILLIS: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Value::Null => Ok(IsNull::Yes),
+            Value::Integer(value) => match *kind {
+                Type::INT4 => i32::try_from(*value)?.to_sql(kind, out),
+                Type::INT2 => i16::try_from(*value)?.to_sql(kind, out),
+                Type::BOOL => (*value != 0).to_sql(kind, out),
+                _ => value.to_sql(kind, out),
+            },
+            // PostgreSQL's texts hold no NUL; what a sender wrote stands unchanged in the inbox.
+            Value::Text(text) if text.contains('\0') => text.replace('\0', "\u{fffd}").to_sql(kind, out),
+            Value::Text(text) => text.as_ref().to_sql(kind, out),
+            Value::Blob(bytes) => bytes.as_ref().to_sql(kind, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// A field of a row, read by the type that the database says it has.
+pub(in crate::store) fn field(row: &PostgresRow, column: usize) -> Result<Option<Field<'_>>, Error> {
+    let kind = row.columns().get(column).map(|column| column.type_().clone());
+    Ok(match kind {
+        Some(Type::INT8) => row.try_get::<_, Option<i64>>(column).map_err(failed)?.map(Field::Integer),
+        Some(Type::INT4) => row.try_get::<_, Option<i32>>(column).map_err(failed)?.map(|value| Field::Integer(value.into())),
+        Some(Type::BOOL) => row.try_get::<_, Option<bool>>(column).map_err(failed)?.map(|value| Field::Integer(value.into())),
+        Some(Type::BYTEA) => row.try_get::<_, Option<&[u8]>>(column).map_err(failed)?.map(Field::Blob),
+        Some(_) => row.try_get::<_, Option<&str>>(column).map_err(failed)?.map(Field::Text),
+        None => return Err(Error::Damaged(format!("there is no column {column}"))),
+    })
+}
+
+/// An error in our terms. What the server says beside its message may hold customers' data and is left out.
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+pub(super) fn failed(error: tokio_postgres::Error) -> Error {
+    let Some(db) = error.as_db_error() else {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        return Error::Unavailable(format!("PostgreSQL: {error}{cause}"));
+    };
+    let text = format!("PostgreSQL: {} ({})", db.message(), db.code().code());
+    let is_conflict = [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::UNIQUE_VIOLATION,
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::OUT_OF_MEMORY,
+    ];
+    if is_conflict.contains(db.code()) { Error::Conflict(text) } else { Error::Unavailable(text) }
+}
+
+/// Waits on this thread. The connection is driven elsewhere, so that this works on any thread, inside another runtime as well.
+pub(super) fn wait<F: Future>(future: F) -> F::Output {
+    pollster::block_on(future)
+}
+
+/// Begins every request in order before the first is waited for: they are sent in the order in which they are first polled.
+async fn in_order<F: Future>(requests: impl Iterator<Item = F>) -> Vec<F::Output> {
+    enum Begun<F: Future> {
+        Done(F::Output),
+        Open(Pin<Box<F>>),
+    }
+    let mut begun = Vec::new();
+    for request in requests {
+        let mut request = Box::pin(request);
+        let first = std::future::poll_fn(|context| Poll::Ready(request.as_mut().poll(context))).await;
+        begun.push(match first {
+            Poll::Ready(answer) => Begun::Done(answer),
+            Poll::Pending => Begun::Open(request),
+        });
+    }
+    let mut answers = Vec::with_capacity(begun.len());
+    for request in begun {
+        answers.push(match request {
+            Begun::Done(answer) => answer,
+            Begun::Open(request) => request.await,
+        });
+    }
+    answers
+}
+
+fn borrowed<'a>(values: &'a [Value<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+/// `?1` as PostgreSQL writes it: `$1`.
+fn numbered(sql: &str) -> String {
+    sql.replace('?', "$")
+}

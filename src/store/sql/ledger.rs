@@ -1,0 +1,160 @@
+//! What a batch changes in the ledger, written in one go.
+
+use super::row::{origin, scope, write_sale};
+use super::{Db, Unchanged, adjustments, fetches, question, values};
+use crate::attribute::{Changes, DoubleCount, EventRecord, Merge, NewStatement, SaleKey, Tell};
+use crate::domain::{Identity, Scope, Statement, Timestamp};
+use crate::store::Error;
+
+pub(in crate::store) fn write(db: &dyn Db, changes: &Changes, now: Timestamp) -> Result<(), Error> {
+    changes.new_sales.iter().try_for_each(|sale| write_sale(db, INSERT_SALE, sale))?;
+    changes.changed_sales.iter().try_for_each(|sale| write_sale(db, UPDATE_SALE, sale))?;
+    put_keys(db, changes)?;
+    changes.identities.iter().try_for_each(|(place, customer, identity)| put_identity(db, place, customer, identity))?;
+    changes.events.iter().try_for_each(|event| put_event(db, event))?;
+    let millis = now.as_millisecond();
+    for (place, kind, value) in &changes.spent_hints {
+        let sql = "DELETE FROM hints WHERE scope = ?1 AND kind = ?2 AND value = ?3";
+        db.write(sql, values![scope(place), kind, value])?;
+    }
+    for ((place, kind, value), hint) in &changes.hints {
+        let sql = "INSERT INTO hints VALUES (?1, ?2, ?3, ?4) ON CONFLICT (scope, kind, value) DO UPDATE SET hint = ?4";
+        db.write(sql, values![scope(place), kind, value, serde_json::to_string(hint)?])?;
+    }
+    for (request, position) in &changes.removed_statements {
+        db.write("DELETE FROM adjustments WHERE request = ?1 AND position = ?2", values![request, position])?;
+    }
+    changes.statements.iter().try_for_each(|new| put_statement(db, new))?;
+    for (request, position, sale) in &changes.found_sales {
+        db.write("UPDATE adjustments SET sale = ?3 WHERE request = ?1 AND position = ?2", values![request, position, sale])?;
+        let sql = "UPDATE events SET sale = ?3, code = NULL, reason = NULL WHERE request = ?1 AND position = ?2";
+        db.write(sql, values![request, position, sale])?;
+    }
+    changes.fetches.iter().try_for_each(|fetch| fetches::begin(db, fetch, millis))?;
+    put_deliveries(db, changes, millis)?;
+    for Tell { sale, upstream, rule } in &changes.tells {
+        adjustments::tell(db, *sale, upstream, *rule, now)?;
+    }
+    for DoubleCount { first, second, request } in &changes.double_counts {
+        db.write("INSERT INTO double_counts VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", values![first, second, request])?;
+        tracing::error!(sale.id = first, other = second, request.id = request, "a possible double count: both sales were sent");
+    }
+    Ok(())
+}
+
+fn put_keys(db: &dyn Db, changes: &Changes) -> Result<(), Error> {
+    // An identifying key that belongs to another sale already would be a second count: the whole batch is refused.
+    // (To say the same again changes nothing.)
+    let put_key = "INSERT INTO sale_keys (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (scope, kind, value) DO UPDATE SET sale = excluded.sale WHERE sale_keys.sale = excluded.sale";
+    let taken = Some(Unchanged::Conflict("a key that belongs to another sale already"));
+    let put_group = "INSERT INTO sale_groups (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+    for SaleKey { sale, scope: place, key } in &changes.new_keys {
+        let (sql, expected) = if key.identifies { (put_key, taken) } else { (put_group, None) };
+        db.put(sql, values![scope(place), key.kind, key.value, sale], expected)?;
+    }
+    let move_key = "UPDATE sale_keys SET sale = ?4 WHERE scope = ?1 AND kind = ?2 AND value = ?3";
+    for SaleKey { sale, scope: place, key } in &changes.moved_keys {
+        let sql = if key.identifies { move_key } else { put_group };
+        db.write(sql, values![scope(place), key.kind, key.value, sale])?;
+    }
+    Ok(())
+}
+
+fn put_deliveries(db: &dyn Db, changes: &Changes, millis: i64) -> Result<(), Error> {
+    for id in &changes.withdrawn {
+        let sql = "UPDATE deliveries SET state = 'withdrawn', updated_at = ?2 WHERE sale = ?1 AND number = 0 AND state IN ('due', 'held', 'skipped')";
+        db.write(sql, values![id, millis])?;
+    }
+    for delivery in &changes.deliveries {
+        let sql = "INSERT INTO deliveries (sale, upstream, number, state, due_at, counts_repeats, attempts, made_at, updated_at)
+             VALUES (?1, ?2, 0, ?3, ?4, 0, 0, ?4, ?4) ON CONFLICT (sale, upstream, number)
+             DO UPDATE SET state = ?3, due_at = ?4, updated_at = ?4 WHERE deliveries.state = 'withdrawn'";
+        db.write(sql, values![delivery.sale, delivery.upstream, delivery.state.as_str(), millis])?;
+    }
+    for id in &changes.released {
+        let sql =
+            "UPDATE deliveries SET state = 'due', due_at = ?2, updated_at = ?2 WHERE sale = ?1 AND state IN ('held', 'skipped')";
+        db.write(sql, values![id, millis])?;
+    }
+    for Merge { goes, stays } in &changes.merged {
+        db.write("UPDATE deliveries SET state = 'merged', updated_at = ?2 WHERE sale = ?1", values![goes, millis])?;
+        for sql in ["UPDATE events SET sale = ?2 WHERE sale = ?1", "UPDATE adjustments SET sale = ?2 WHERE sale = ?1"] {
+            db.write(sql, values![goes, stays])?;
+        }
+    }
+    Ok(())
+}
+
+const INSERT_SALE: &str =
+    "INSERT INTO sales VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
+     ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)";
+
+const UPDATE_SALE: &str =
+    "UPDATE sales SET source = ?2, scope = ?3, event = ?4, rank = ?5, amount_minor = ?6, currency = ?7, at = ?8,
+     customer = ?9, customer_external_id = ?10, click_id = ?11, email = ?12, name = ?13, trail = ?14, keys = ?15,
+     renewal = ?16, awaits = ?17, seen = ?18, state = ?19, waits_until = ?20, merged_into = ?21, parked_code = ?22,
+     parked_reason = ?23, click_code = ?24, click_reason = ?25, request = ?26, counted_at = ?27, sent_as = ?28,
+     proof = ?29, teller = ?30, paid_at = ?31, taken_back = ?32, adjustments = ?33 WHERE id = ?1";
+
+fn put_identity(db: &dyn Db, place: &Scope, customer: &str, identity: &Identity) -> Result<(), Error> {
+    let sql = "INSERT INTO identities (scope, customer, customer_external_id, customer_origin, customer_at, clicks, first_seen,
+         last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (scope, customer) DO UPDATE SET
+         customer_external_id = ?3, customer_origin = ?4, customer_at = ?5, clicks = ?6, first_seen = ?7, last_seen = ?8";
+    let external = identity.customer_external_id.as_ref();
+    let values = question![
+        scope(place),
+        customer,
+        external.map(|(found, _)| &found.value),
+        external.map(|(found, _)| origin(&found.origin)),
+        external.map(|(_, at)| at.as_millisecond()),
+        serde_json::to_string(&identity.clicks)?,
+        identity.first_seen.as_millisecond(),
+        identity.last_seen.as_millisecond(),
+    ];
+    db.write(sql, &values)
+}
+
+fn put_statement(db: &dyn Db, new: &NewStatement) -> Result<(), Error> {
+    let sql = "INSERT INTO adjustments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (request, position)
+         DO UPDATE SET scope = ?4, sale = ?5, kind = ?6, provider_id = ?7, amount_minor = ?8, currency = ?9, cumulative = ?10,
+         at = ?11";
+    let Statement { request, position, at, adjustment } = &new.statement;
+    let values = question![
+        request,
+        position,
+        new.source,
+        scope(&new.scope),
+        new.sale,
+        adjustment.kind.as_str(),
+        adjustment.id,
+        adjustment.money.map(|money| money.minor),
+        adjustment.money.map(|money| money.currency.code()),
+        adjustment.is_cumulative,
+        at.as_millisecond(),
+    ];
+    db.write(sql, &values)
+}
+
+fn put_event(db: &dyn Db, event: &EventRecord) -> Result<(), Error> {
+    let sql = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (request, position)
+         DO UPDATE SET unique_id = ?4, kind = ?5, mode = ?6, at = ?7, outcome = ?8, code = ?9, reason = ?10, sale = ?11,
+         late = ?12, digest = ?13 WHERE events.outcome = 'fetching' OR ?14 <> 0";
+    let values = question![
+        event.request,
+        event.position,
+        event.source,
+        event.unique_id,
+        event.kind,
+        event.mode.as_str(),
+        event.at.as_millisecond(),
+        event.outcome.as_str(),
+        event.reason.as_ref().map(|reason| &*reason.code),
+        event.reason.as_ref().map(|reason| &*reason.text),
+        event.sale,
+        event.is_late,
+        event.digest,
+        event.replaces,
+    ];
+    db.write(sql, &values)
+}
