@@ -21,6 +21,8 @@ const BATCH_LIMIT: usize = 96;
 const BATCHES_LIMIT: usize = 8;
 /// Why a request that cannot even be mapped is parked.
 const OURS: &str = "salebridge itself failed over this request; the log has the message, please report it";
+/// A clock that goes back by less was only adjusted.
+const CLOCK_NOISE: Duration = Duration::from_secs(1);
 /// The inbox is looked at at least so often, even if nobody rings.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -125,8 +127,14 @@ impl Pipeline {
     /// Steps until the bell is closed: at once while there is work, else when it rings or a sale's waiting is over.
     /// `after` is called after each step that did something.
     pub async fn run(&self, clock: &dyn Clock, bell: &Bell, after: impl Fn(Step)) {
+        let mut last = clock.now();
         while !bell.is_closing() {
-            match self.step(clock.now()).await {
+            let now = clock.now();
+            if now + CLOCK_NOISE < last && self.store.set_back(now).await.is_ok() {
+                tracing::warn!(by = %(last - now), "the clock was set back; what waits is brought nearer");
+            }
+            last = now;
+            match self.step(now).await {
                 Ok(step) if step == Step::default() => bell.wait(self.time_to_expiry(clock.now())).await,
                 Ok(step) => after(step),
                 Err(error) => {

@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::runtime::Handle;
 
 use super::config::Checked;
+use super::retention;
 use crate::domain::Clock;
 use crate::enrich::{Enricher, HttpFetcher};
 use crate::forward::Sender;
@@ -35,7 +36,8 @@ pub struct Bridge {
     fold: Option<JoinHandle<()>>,
     enricher_bells: Vec<Arc<Bell>>,
     sender_bells: Vec<Arc<Bell>>,
-    /// Those that call out: senders and enrichers.
+    retention_bell: Arc<Bell>,
+    /// Those that are waited for: senders and enrichers, which call out, and retention.
     callers: Vec<actix_web::rt::task::JoinHandle<()>>,
     /// Dropped last: by then nothing is under way.
     _attempts: Attempts,
@@ -92,6 +94,7 @@ impl Bridge {
             servers.push(admin.handle());
             actix_web::rt::spawn(admin);
         }
+        store.set_back(clock.now()).await?;
         let (mut sender_bells, mut enricher_bells, mut callers) = (Vec::new(), Vec::new(), Vec::new());
         let stop_timeout = Duration::from_secs(config.server.stop_timeout_secs);
         let attempts = Attempts::start()?;
@@ -116,17 +119,31 @@ impl Bridge {
             callers.push(actix_web::rt::spawn(fetch(enricher, clock, own, fold)));
             enricher_bells.push(bell);
         }
+        let retention_bell = Arc::new(Bell::default());
+        let retention = retention::run(Arc::clone(&store), Arc::clone(&clock), config.retention, Arc::clone(&retention_bell));
+        callers.push(actix_web::rt::spawn(retention));
         let pipeline = Pipeline::new(Arc::clone(&store), config.sources, config.rules);
         let bells: Vec<_> = sender_bells.iter().chain(&enricher_bells).cloned().collect();
         let fold = Some(fold(pipeline, clock, Arc::clone(&fold_bell), bells)?);
         actix_web::rt::spawn(server);
-        Ok(Self { addresses, store, servers, fold_bell, fold, enricher_bells, sender_bells, callers, _attempts: attempts })
+        Ok(Self {
+            addresses,
+            store,
+            servers,
+            fold_bell,
+            fold,
+            enricher_bells,
+            sender_bells,
+            retention_bell,
+            callers,
+            _attempts: attempts,
+        })
     }
 
     /// Stops: answers every request that was accepted and waits for deliveries under way, both within one time-out; then ends
     /// the step that is under way and closes the store. What is not done yet is done after the next start.
     pub async fn stop(mut self) {
-        for bell in self.sender_bells.iter().chain(&self.enricher_bells) {
+        for bell in self.sender_bells.iter().chain(&self.enricher_bells).chain([&self.retention_bell]) {
             bell.close();
         }
         let stopping: Vec<_> = self.servers.iter().map(|server| server.stop(true)).collect();
@@ -201,7 +218,7 @@ async fn fetch(enricher: Enricher, clock: Arc<dyn Clock>, bell: Arc<Bell>, fold:
         match step {
             Ok(step) if step.ready > 0 => fold.ring(),
             Ok(step) if step.tried > 0 => {}
-            Ok(_) => bell.wait(enricher.time_to_next(clock.now(), IDLE)).await,
+            Ok(_) => bell.wait(enricher.time_to_next(clock.now(), IDLE).await).await,
             Err(error) => {
                 tracing::error!(source = enricher.name(), %error, "nothing can be fetched; nothing is lost, it is tried again");
                 bell.wait(IDLE).await;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::retention;
+
 use crate::attribute::Rules;
 use crate::domain::{Faults, Secret};
 use crate::forward::{Templates, Upstream, UpstreamConfig};
@@ -26,6 +28,8 @@ struct Document {
     store: store::Config,
     #[serde(default)]
     attribution: attribute::Config,
+    #[serde(default)]
+    retention: retention::Config,
     #[serde(default)]
     pack_dirs: Vec<PathBuf>,
     #[serde(default)]
@@ -51,6 +55,8 @@ pub struct Checked {
     pub upstreams: Vec<Arc<Upstream>>,
     /// What the ledger needs to know.
     pub rules: Rules,
+    /// How long what nobody needs any more is kept.
+    pub retention: retention::Config,
 }
 
 /// Reads and checks a configuration file. Paths in it are relative to its own folder.
@@ -203,11 +209,13 @@ fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> 
         }
     }
     check_accounts(&sources, file, faults);
+    document.retention.check(file, faults);
     let template_dirs = check_dirs(&document.template_dirs, "template_dirs", folder, file, faults);
     let names: Vec<&str> = document.sources.iter().map(|source| source.name.as_str()).collect();
     let upstreams = check_upstreams(&document.upstreams, &template_dirs, &names, file, faults);
     let rules = Rules::new(&document.attribution, upstreams.iter().map(|upstream| upstream.route()).collect());
-    Checked { server: document.server, admin, store, sources: Arc::new(sources), upstreams, rules }
+    let (server, retention) = (document.server, document.retention);
+    Checked { server, admin, store, sources: Arc::new(sources), upstreams, rules, retention }
 }
 
 fn check_server(server: &receive::Config, file: &str, faults: &mut Faults) {

@@ -2,6 +2,8 @@
 
 mod bridge;
 mod config;
+mod retention;
 
 pub use bridge::{Bridge, StartError};
 pub use config::{Checked, load, packs, store, templates, upstreams};
+pub use retention::Config as Retention;

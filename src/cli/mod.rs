@@ -13,6 +13,7 @@ mod report;
 mod retry;
 mod send;
 mod serve;
+mod store;
 mod upstream;
 mod upstream_show;
 mod upstream_table;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::{StartError, store};
+use crate::app::{self, StartError};
 use crate::domain::Faults;
 use crate::store::{Access, Store};
 
@@ -70,6 +71,9 @@ enum Command {
     Upstream(upstream::Command),
     /// The ledger over a period: sales, attribution, what is parked, what went back, and what may be counted twice
     Report(report::Arguments),
+    /// What everything is kept in: whether it agrees with itself, a copy of it, and the way from a file into PostgreSQL
+    #[command(subcommand)]
+    Store(store::Command),
 }
 
 /// Why a command did not end well.
@@ -97,6 +101,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Report(report) => report::run(&report, &arguments.config, &printer),
         Command::Deliveries(command) => retry::run(&command, &arguments.config, &printer),
         Command::Upstream(command) => upstream::run(&command, &arguments.config, &printer),
+        Command::Store(command) => store::run(&command, &arguments.config, &printer),
         Command::Explain(explain) => explain::run(&explain, &arguments.config, &printer),
         Command::Pack(command) => pack::run(&command, &arguments.config, &printer),
     };
@@ -143,7 +148,7 @@ impl From<crate::store::Error> for Failure {
 
 /// Opens the store of a configuration to look at it, beside a server that may be running.
 fn visit(config: &Path) -> Result<Arc<dyn Store>, Failure> {
-    Ok(store(config)?.open(Access::Visit, 16)?)
+    Ok(app::store(config)?.open(Access::Visit, 16)?)
 }
 
 /// A runtime for a command that is short-lived.

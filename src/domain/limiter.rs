@@ -7,6 +7,9 @@ const BURST_MICROS: i64 = 100_000;
 /// A minute, and what one request may be longer on its way than another.
 const WINDOW_MICROS: i64 = 61_000_000;
 
+/// Two requests that belong together may take one slot more than there is, so that the next is two ahead.
+const MOST_AHEAD_SLOTS: i64 = 4;
+
 /// A rate limit for one upstream.
 #[derive(Debug, Clone)]
 pub struct Limiter {
@@ -48,8 +51,9 @@ impl Limiter {
     }
 
     /// Goes on from where another limiter of the same rate stood: [`Limiter::next_at`], in microseconds since 1970.
-    pub fn resume(&mut self, next_micros: i64) {
-        self.next_micros = next_micros;
+    /// Nobody takes further ahead than a few slots: more was written by a clock that was ahead of `now`.
+    pub fn resume(&mut self, next_micros: i64, now: Timestamp) {
+        self.next_micros = next_micros.min(now.as_microsecond() + MOST_AHEAD_SLOTS * self.interval_micros);
     }
 
     /// Sends nothing before `until`: the upstream asked for it.

@@ -64,7 +64,8 @@ impl Enricher {
     /// # Errors
     /// The store's.
     pub async fn step(&self, clock: &dyn Clock) -> Result<Step, Error> {
-        let due = self.store.due_fetches(&self.source.name, clock.now(), STEP_LIMIT)?;
+        let (store, source, now) = (Arc::clone(&self.store), Arc::clone(&self.source), clock.now());
+        let due = blocking(move || store.due_fetches(&source.name, now, STEP_LIMIT)).await?;
         if due.is_empty() {
             return Ok(Step::default());
         }
@@ -77,8 +78,9 @@ impl Enricher {
     }
 
     /// How long nothing is due, at most `limit`.
-    pub fn time_to_next(&self, now: Timestamp, limit: Duration) -> Duration {
-        let next = self.store.next_fetch(&self.source.name).ok().flatten();
+    pub async fn time_to_next(&self, now: Timestamp, limit: Duration) -> Duration {
+        let (store, source) = (Arc::clone(&self.store), Arc::clone(&self.source));
+        let next = blocking(move || store.next_fetch(&source.name)).await.ok().flatten();
         next.map_or(limit, |next| Duration::try_from(next.duration_since(now)).unwrap_or_default().min(limit))
     }
 
@@ -137,4 +139,9 @@ impl Enricher {
             jittered(FIRST_DELAY, LONGEST_DELAY, attempts, (self.random)()).max(asked.unwrap_or_default().min(LONGEST_DELAY));
         FetchOutcome::Later { due_at: now + delay, why: format!("waits to be fetched: {why}") }
     }
+}
+/// Reads from the store where that stands in nobody's way.
+async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(read).await;
+    done.unwrap_or_else(|_| Err(Error::Unavailable("a read panicked; its own message is in the log above".to_owned())))
 }

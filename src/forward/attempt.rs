@@ -1,6 +1,9 @@
 //! One try: rendered, sent, answered or not.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+
+use futures_util::FutureExt as _;
 
 use super::judge::scalar_at;
 use super::render::RenderError;
@@ -36,7 +39,9 @@ pub(super) enum Failed {
 /// Tries it once.
 pub(super) async fn attempt(upstream: Arc<Upstream>, client: Client, mut claimed: Claimed, started_at: Timestamp) -> Tried {
     let mut request = String::new();
-    let result = tell(&upstream, &client, &mut claimed, started_at, &mut request).await;
+    let telling = AssertUnwindSafe(tell(&upstream, &client, &mut claimed, started_at, &mut request)).catch_unwind();
+    let ours = || Failed::Unanswered("salebridge itself failed over it; the log has the message, please report it".to_owned());
+    let result = telling.await.unwrap_or_else(|_| Err(ours()));
     Tried { claimed, started_at, request, result }
 }
 

@@ -1,6 +1,6 @@
 //! Works through the queue of one upstream: claims what is due, sends it, records what came of it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +17,11 @@ use crate::store::{Attempt, Claimed, Claims, Error, Lease, LeaseNumber, Store};
 /// So much of an answer is kept.
 const KEPT_ANSWER_CHARS: usize = 2_000;
 /// Longer than any attempt takes; a lease that runs out belongs to a process that died, or stood still.
-const LEASE_MARGIN: Duration = Duration::from_secs(60);
+const LEASE_MARGIN: Duration = Duration::from_secs(20);
 /// An upstream that takes so many has work waiting in memory.
 const FAST_PER_MINUTE: u32 = 6_000;
+/// A clock that goes back by less was only adjusted.
+const CLOCK_NOISE: Duration = Duration::from_secs(1);
 /// So long a commit waits for more to record.
 const LINGER: Duration = Duration::from_millis(5);
 /// After so long the upstream's name is looked up anew, whatever connections there are.
@@ -33,13 +35,18 @@ pub struct Sender {
     random: Box<dyn FnMut() -> u64 + Send>,
     client: Client,
     client_since: Timestamp,
+    last_step: Timestamp,
     limiter: Limiter,
     pause: Option<Pause>,
     /// Where attempts run; where the sender runs, if no other place was named.
     place: Option<Handle>,
     in_flight: JoinSet<Tried>,
+    /// Leased, and not yet recorded or given back.
+    held: HashSet<DeliveryId>,
     /// Leased and about to be begun, so that a fast upstream does not wait for the disk.
     ahead: VecDeque<Claimed>,
+    /// Leased and to be given back.
+    unwanted: Vec<(DeliveryId, LeaseNumber)>,
     over: Vec<Tried>,
     judged: Vec<Attempt>,
     /// What the store was not told yet: the pause began (with the reason), or ended.
@@ -73,11 +80,14 @@ impl Sender {
             random,
             client,
             client_since: now,
+            last_step: now,
             limiter,
             pause: None,
             place: None,
             in_flight: JoinSet::new(),
+            held: HashSet::new(),
             ahead: VecDeque::new(),
+            unwanted: Vec::new(),
             over: Vec::new(),
             judged: Vec::new(),
             news: None,
@@ -99,6 +109,7 @@ impl Sender {
     /// # Errors
     /// The store's; what was tried but not recorded is recorded with the next step.
     pub async fn step(&mut self) -> Result<usize, Error> {
+        self.mind_the_clock();
         self.linger().await;
         while let Some(Ok(tried)) = self.in_flight.try_join_next() {
             self.over.push(tried);
@@ -110,16 +121,17 @@ impl Sender {
         self.send_ahead();
         let now = self.clock.now();
         let wanted = self.limiter.available(now).min(self.free_slots(now) + self.room_ahead()).saturating_sub(self.ahead.len());
-        let (store, judged, news) = (Arc::clone(&self.store), Arc::new(std::mem::take(&mut self.judged)), self.news.take());
-        let (lease, unwanted) = (self.lease(now, wanted), self.unwanted(now));
+        self.give_up_waiting(now);
+        let (store, lease, report) = (Arc::clone(&self.store), self.lease(now, wanted), Arc::new(self.report()));
+        let told = Arc::clone(&report);
         let work = async {
             let claim = async { if lease.limit == 0 { Ok(Claims::default()) } else { store.claim(lease.clone()).await } };
             // Both share one commit.
-            tokio::join!(record(&*store, &lease.upstream, &judged, &news, unwanted, now), claim)
+            tokio::join!(record(&*store, &lease.upstream, &told, now), claim)
         };
         tokio::pin!(work);
         // Meanwhile what is over makes room for what is leased already.
-        let (recorded, claimed) = loop {
+        let (unrecorded, claimed) = loop {
             tokio::select! {
                 done = &mut work => break done,
                 Some(Ok(tried)) = self.in_flight.join_next(), if !self.in_flight.is_empty() => {
@@ -128,23 +140,16 @@ impl Sender {
                 }
             }
         };
-        match &recorded {
-            // What cannot be recorded now is recorded with the next step: an answer is never forgotten.
-            Err(Unrecorded::Attempts(_)) => {
-                self.judged.extend_from_slice(&judged);
-                self.news.clone_from(&news);
-            }
-            Err(Unrecorded::News(_)) => self.news.clone_from(&news),
-            Ok(()) => {}
-        }
+        let recorded = self.is_recorded(&report, unrecorded);
         let Claims { claimed, not_before } = claimed?;
+        let begun = claimed.len();
+        self.held.extend(claimed.iter().map(|claimed| claimed.id));
+        self.ahead.extend(claimed);
+        self.send_ahead();
         if let Some(at) = not_before {
             self.limiter.hold(at);
         }
-        let begun = claimed.len();
-        self.ahead.extend(claimed);
-        self.send_ahead();
-        recorded.map_err(Error::from)?;
+        recorded?;
         Ok(begun)
     }
 
@@ -168,9 +173,53 @@ impl Sender {
             self.over.push(tried);
         }
         self.judge_all();
-        let (judged, news) = (Arc::new(std::mem::take(&mut self.judged)), self.news.take());
-        let unwanted = self.ahead.drain(..).map(|claimed| (claimed.id, claimed.lease)).collect();
-        Ok(record(&*self.store, &self.upstream.name, &judged, &news, unwanted, self.clock.now()).await?)
+        self.unwanted.extend(self.ahead.drain(..).map(|claimed| (claimed.id, claimed.lease)));
+        let report = self.report();
+        let unrecorded = record(&*self.store, &self.upstream.name, &report, self.clock.now()).await;
+        self.is_recorded(&report, unrecorded)
+    }
+
+    /// What the store has to be told.
+    fn report(&mut self) -> Report {
+        let attempts = Arc::new(std::mem::take(&mut self.judged));
+        Report { attempts, news: self.news.take(), unwanted: std::mem::take(&mut self.unwanted) }
+    }
+
+    /// What could not be recorded is recorded with the next step: an answer is never forgotten.
+    fn is_recorded(&mut self, report: &Report, unrecorded: Result<(), Unrecorded>) -> Result<(), Error> {
+        let (keeps_attempts, keeps_news, result) = match unrecorded {
+            Err(Unrecorded::Attempts(error)) => (true, true, Err(error)),
+            Err(Unrecorded::News(error)) => (false, true, Err(error)),
+            Err(Unrecorded::Unwanted(error)) => (false, false, Err(error)),
+            Ok(()) => (false, false, Ok(())),
+        };
+        if keeps_attempts {
+            self.judged.extend_from_slice(&report.attempts);
+        } else {
+            self.held.retain(|id| !report.attempts.iter().any(|attempt| attempt.delivery == *id));
+        }
+        if keeps_news {
+            self.news = self.news.take().or_else(|| report.news.clone());
+        }
+        if result.is_err() {
+            self.unwanted.extend_from_slice(&report.unwanted);
+        } else {
+            self.held.retain(|id| !report.unwanted.iter().any(|(given, _)| given == id));
+        }
+        result
+    }
+
+    /// Where the clock was set back, nothing waits for the time that it showed before.
+    fn mind_the_clock(&mut self) {
+        let now = self.clock.now();
+        if now + CLOCK_NOISE < self.last_step {
+            self.limiter = Limiter::new(self.upstream.requests_per_minute, now);
+            self.client_since = now;
+            if let Some(pause) = &mut self.pause {
+                pause.until = pause.until.min(now + self.upstream.schedule.pause);
+            }
+        }
+        self.last_step = now;
     }
 
     /// While enough is leased, more attempts are let come to their end, so that one commit serves many.
@@ -212,13 +261,11 @@ impl Sender {
         if is_fast && may_wait { self.upstream.max_in_flight } else { 0 }
     }
 
-    /// What was leased and cannot begin for long, because the upstream is paused now or asked for a longer wait.
-    fn unwanted(&mut self, now: Timestamp) -> Vec<(DeliveryId, LeaseNumber)> {
-        let is_held = self.limiter.next_at() > now + LEASE_MARGIN;
-        if self.pause.is_none() && !is_held {
-            return Vec::new();
+    /// What was leased and cannot begin for long, because the upstream is paused now or asked for a longer wait, is given back.
+    fn give_up_waiting(&mut self, now: Timestamp) {
+        if self.pause.is_some() || self.limiter.next_at() > now + LEASE_MARGIN {
+            self.unwanted.extend(self.ahead.drain(..).map(|claimed| (claimed.id, claimed.lease)));
         }
-        self.ahead.drain(..).map(|claimed| (claimed.id, claimed.lease)).collect()
     }
 
     fn send(&mut self, claimed: Claimed, now: Timestamp) {
@@ -247,6 +294,7 @@ impl Sender {
             now,
             until,
             limit,
+            held: self.held.clone(),
             counts_repeats: template.counts_repeats(false),
             counts_repeated_adjustments: template.counts_repeats(true),
             window: template.idempotency.window_secs.map(Duration::from_secs),
@@ -363,38 +411,29 @@ impl Sender {
     }
 }
 
-/// What could not be recorded.
-enum Unrecorded {
-    /// The attempts, and what the pause has come to.
-    Attempts(Error),
-    /// Only what the pause has come to.
-    News(Error),
-}
-
-impl From<Unrecorded> for Error {
-    fn from(unrecorded: Unrecorded) -> Self {
-        match unrecorded {
-            Unrecorded::Attempts(error) | Unrecorded::News(error) => error,
-        }
-    }
-}
-
-async fn record(
-    store: &dyn Store,
-    upstream: &str,
-    judged: &Arc<Vec<Attempt>>,
-    news: &Option<Option<String>>,
+/// What the store has to be told.
+struct Report {
+    attempts: Arc<Vec<Attempt>>,
+    news: Option<Option<String>>,
     unwanted: Vec<(DeliveryId, LeaseNumber)>,
-    now: Timestamp,
-) -> Result<(), Unrecorded> {
-    if !judged.is_empty() {
-        store.record(Arc::clone(judged)).await.map_err(Unrecorded::Attempts)?;
+}
+
+/// From where on a report could not be recorded.
+enum Unrecorded {
+    Attempts(Error),
+    News(Error),
+    Unwanted(Error),
+}
+
+async fn record(store: &dyn Store, upstream: &str, report: &Report, now: Timestamp) -> Result<(), Unrecorded> {
+    if !report.attempts.is_empty() {
+        store.record(Arc::clone(&report.attempts)).await.map_err(Unrecorded::Attempts)?;
     }
-    if let Some(news) = news {
+    if let Some(news) = &report.news {
         store.set_paused(upstream, news.clone(), now).await.map_err(Unrecorded::News)?;
     }
-    if !unwanted.is_empty() {
-        store.give_back(unwanted).await.map_err(Unrecorded::News)?;
+    if !report.unwanted.is_empty() {
+        store.give_back(report.unwanted.clone()).await.map_err(Unrecorded::Unwanted)?;
     }
     Ok(())
 }

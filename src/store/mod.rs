@@ -1,5 +1,6 @@
 //! What is kept, and the contract for keeping it. Only this folder knows SQL.
 
+mod copy;
 mod error;
 mod place;
 mod postgres;
@@ -8,16 +9,18 @@ mod sql;
 mod sqlite;
 mod views;
 
+pub use copy::copy;
 pub use error::Error;
 pub use place::{Access, Config, Place};
 pub use postgres::Postgres;
 pub use report::{AdjustmentLine, AttributionLine, DoubleLine, ParkedLine, Period, Report, SalesLine, TestLine};
 pub use sqlite::Sqlite;
 pub use views::{
-    AdjustmentView, AttemptView, BalanceView, DeliveryView, DoubleView, EventView, QueueView, RequestView, SaleView, StepView,
-    UpstreamView,
+    AdjustmentView, AttemptView, BackupView, BalanceView, CheckView, CopiedView, CopyView, DeliveryView, DoubleView, EventView,
+    FindingView, QueueView, RequestView, SaleView, StepView, UpstreamView,
 };
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,6 +147,8 @@ pub struct Lease {
     pub until: Timestamp,
     /// At most so many.
     pub limit: usize,
+    /// What the asker holds already: its leases of these do not run out.
+    pub held: HashSet<DeliveryId>,
     /// True where the upstream counts a sale that it is told twice: what may have been sent is then not sent again by itself.
     pub counts_repeats: bool,
     /// The same for money that went back.
@@ -271,6 +276,36 @@ pub struct RetryView {
     pub first: Vec<DeliveryView>,
 }
 
+/// What nobody needs any more, from a place on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prune {
+    /// Settled requests that were received before this instant, and of whose events none is anything but ignored or repeated, and none
+    /// belongs to a sale: with their events.
+    Ignored {
+        /// Only those received before this instant.
+        before: Timestamp,
+        /// Only those after this request.
+        after: RequestId,
+    },
+    /// The texts (what was sent, what was answered) of attempts that ended before this instant, of deliveries about which nothing is
+    /// left to be done. The attempts themselves stay.
+    Texts {
+        /// Only attempts that ended before this instant.
+        before: Timestamp,
+        /// Only those of deliveries after this one.
+        after: DeliveryId,
+    },
+}
+
+/// What one step of pruning came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Requests that were removed, or attempts whose texts were emptied.
+    pub count: usize,
+    /// Where the next step goes on; `None` where nothing older is left.
+    pub next: Option<i64>,
+}
+
 /// The contract that every store keeps.
 ///
 /// Durable means: once a call that writes has returned `Ok`, neither a crash of the process nor of the machine undoes it.
@@ -393,12 +428,19 @@ pub trait Store: Send + Sync {
     fn report(&self, period: &Period) -> Result<Report, Error>;
 
     /// Leases due deliveries of an upstream to the caller, oldest first, and freezes their sales. A lease of a process that died is due
-    /// again, or a dead letter where the upstream would count it twice; one's own never run out. Nothing is leased while a person has
+    /// again, or a dead letter where the upstream would count it twice; those that the asker holds never run out. Nothing is leased while a person has
     /// paused the upstream.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     async fn claim(&self, lease: Lease) -> Result<Claims, Error>;
+
+    /// The clock was set back, or a former process's was ahead: what waits for a time is brought as much nearer as the clock was ahead
+    /// when it was made to wait, so that nothing waits for hours that nobody meant.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; then it waits for those hours.
+    async fn set_back(&self, now: Timestamp) -> Result<(), Error>;
 
     /// When the next delivery of an upstream is due, where one is.
     ///
@@ -507,4 +549,17 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`Error::Unavailable`].
     fn queues(&self) -> Result<QueueView, Error>;
+
+    /// Removes what nobody needs any more, in one small step: at most `limit` of it, among not many more. May be made by several
+    /// replicas at once. Keys, sales, deliveries, and the event ids that they used up are never removed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; then nothing is removed, and the same step may be made again.
+    async fn prune(&self, what: Prune, limit: usize) -> Result<Pruned, Error>;
+
+    /// Whether what is stored agrees with itself: reads all of it, beside a server that may be running.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn check(&self) -> Result<CheckView, Error>;
 }

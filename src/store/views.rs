@@ -256,3 +256,72 @@ pub struct QueueView {
     /// Events for which something has to be fetched.
     pub fetching: u64,
 }
+
+/// What a check of the store found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CheckView {
+    /// How many rules were checked.
+    pub checks: usize,
+    /// Requests in the inbox.
+    pub requests: u64,
+    /// Sales in the ledger.
+    pub sales: u64,
+    /// Deliveries in the queues, whatever became of them.
+    pub deliveries: u64,
+    /// The rules that do not hold.
+    pub findings: Vec<FindingView>,
+}
+
+/// A rule that does not hold.
+#[derive(Debug, Clone, Serialize)]
+pub struct FindingView {
+    /// The rule's stable name.
+    pub name: String,
+    /// What is wrong, in words.
+    pub wrong: String,
+    /// How often.
+    pub count: u64,
+    /// The first request, sale or delivery of which it is so, by the words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub example: Option<i64>,
+}
+
+/// A copy that was made beside a running server.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackupView {
+    /// Where it is.
+    pub file: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Requests in it.
+    pub requests: u64,
+    /// Sales in it.
+    pub sales: u64,
+}
+
+/// What was copied into another store.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CopyView {
+    /// The tables.
+    pub tables: Vec<CopiedView>,
+    /// Requests that the other store has yet to settle.
+    pub unsettled: u64,
+}
+
+/// A table that was copied.
+#[derive(Debug, Clone, Serialize)]
+pub struct CopiedView {
+    /// Its name.
+    pub table: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its rows in the other store: the same number, or the copy is not whole.
+    pub copied: u64,
+}
+
+impl CopyView {
+    /// Whether the other store has as many rows of each table.
+    pub fn is_whole(&self) -> bool {
+        self.tables.iter().all(|table| table.rows == table.copied)
+    }
+}

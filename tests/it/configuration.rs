@@ -117,6 +117,12 @@ fn what_would_be_dangerous_is_refused() {
     ));
     assert!(shared.contains("share the account a, but use different packs"), "{shared}");
     assert!(faults("").contains("sources: there is none"));
+    let days = |line: &str| faults(&format!("{base}[retention]\n{line}\n"));
+    assert_eq!(days("ignored_days = 0\nattempts_days = 3650"), "");
+    for key in ["ignored_days", "attempts_days"] {
+        assert!(days(&format!("{key} = 3651")).contains(&format!("retention.{key}: must be between 0")), "{key}");
+        assert!(days(&format!("{key} = -1")).contains(&format!("retention.{key}: ")), "{key}");
+    }
     let net =
         faults(&format!("{base}[[sources]]\nname = \"r\"\npack = \"razorpay\"\nsecrets = [\"x\"]\namount = \"net_of_tax\"\n"));
     assert!(net.contains("no event of this provider says its tax"), "{net}");
@@ -182,6 +188,7 @@ fn keys_of_the_code() -> Vec<String> {
         ("admin/mod.rs", "pub struct Config {"),
         ("store/place.rs", "pub struct Config {"),
         ("attribute/mod.rs", "pub struct Config {"),
+        ("app/retention.rs", "pub struct Config {"),
         ("pack/source.rs", "pub struct SourceConfig {"),
         ("pack/source.rs", "pub struct MetadataConfig {"),
         ("forward/upstream.rs", "pub struct UpstreamConfig {"),

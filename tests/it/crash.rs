@@ -68,6 +68,11 @@ fn a_thousand_webhooks_and_ten_kills_lose_nothing_and_double_nothing() {
     assert_eq!(counted.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>(), wanted);
     let sent: BTreeSet<String> = sink.bodies().iter().map(|body| invoice_id(body)).collect();
     assert_eq!(sent, wanted, "the upstream's distinct invoice ids are the distinct sales");
+    assert_eq!(
+        served.json(&["store", "check"])["findings"].as_array().map(Vec::len),
+        Some(0),
+        "what is stored agrees with itself"
+    );
     assert!(served.stop());
 }
 

@@ -5,15 +5,23 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::desk::Desk;
+use crate::harness::desk::{Desk, fixture};
 use crate::harness::process::run;
 use crate::harness::webhooks::{SECRET, who};
 
 const UPSTREAM: &str = "[[upstreams]]\nname = \"u\"\ntemplate = \"cutmeshort\"\ntoken = \"x\"\n";
 
 /// A ledger with one of everything that a report tells of.
-async fn busy() -> Desk {
-    let mut desk = Desk::of_money(UPSTREAM);
+pub(crate) async fn busy() -> Desk {
+    fill(Desk::of_money(UPSTREAM)).await
+}
+
+/// The same, always in a file.
+pub(crate) async fn busy_in_a_file() -> Desk {
+    fill(Desk::in_a_file(fixture("money", UPSTREAM))).await
+}
+
+async fn fill(mut desk: Desk) -> Desk {
     let sale = |id: &str, day: i64, more: Value| {
         let mut body = json!({"type": "minor", "eid": id, "at": 1_795_324_260 + day * 86_400, "pay": id, "amount": 1000, "cur": "EUR", "meta": who("c-1", "u-1")});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -41,7 +49,7 @@ async fn busy() -> Desk {
 }
 
 /// Runs a command on the ledger, as from a configuration of its own.
-fn salebridge(desk: &Desk, arguments: &[&str]) -> (i32, String) {
+pub(crate) fn salebridge(desk: &Desk, arguments: &[&str]) -> (i32, String) {
     let folder = desk.path.parent().unwrap();
     let config = folder.join("config.toml");
     let packs = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/money"));

@@ -70,6 +70,7 @@ fn parse(url: &Secret) -> Result<(Config, Option<String>), Error> {
         Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback()),
         Host::Unix(_) => true,
     });
+    let is_near = is_near && config.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback);
     let mode = match mode.as_deref() {
         None if is_near => SslMode::Disable,
         None | Some("require" | "verify-ca" | "verify-full") => SslMode::Require,
@@ -77,6 +78,7 @@ fn parse(url: &Secret) -> Result<(Config, Option<String>), Error> {
         Some(_) => return Err(unusable("sslmode must be disable, require or verify-full; certificates are always checked")),
     };
     config.ssl_mode(mode).connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(DEAD_AFTER).keepalives_idle(DEAD_AFTER);
+    config.keepalives_interval(DEAD_AFTER / 4).keepalives_retries(4);
     if config.get_application_name().is_none() {
         config.application_name("salebridge");
     }
@@ -127,6 +129,7 @@ mod tests {
         assert_eq!(mode("postgresql://bridge@127.0.0.1:5433/sales"), Ok(SslMode::Disable));
         assert_eq!(mode("postgres://bridge@db.example/sales?sslmode=disable"), Ok(SslMode::Disable));
         assert!(mode("postgres://bridge@db.example/sales?sslmode=prefer").is_err());
+        assert_eq!(mode("postgres://bridge@localhost/sales?hostaddr=10.0.0.5"), Ok(SslMode::Require), "wherever the name leads");
     }
 
     #[test]

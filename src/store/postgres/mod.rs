@@ -22,10 +22,11 @@ pub(super) use self::session::field;
 use self::append::Appender;
 use self::connect::unreachable;
 use self::session::{CLOCK_MILLIS, Session, failed, wait};
-use super::sql::{Db, deliveries, fetches, inbox, ledger, past, report, retry, slice, values, views};
+use super::sql::{Db, check, deliveries, fetches, inbox, ledger, past, prune, report, retry, slice, values, views};
 use super::{
-    Access, Appended, Attempt, Claimed, Claims, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, Lease, LeaseNumber,
-    Past, PastRequest, Period, QueueView, Report, RequestView, Retry, RetryView, SaleView, Store, StoredRequest, UpstreamView,
+    Access, Appended, Attempt, CheckView, Claimed, Claims, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, Lease,
+    LeaseNumber, Past, PastRequest, Period, Prune, Pruned, QueueView, Report, RequestView, Retry, RetryView, SaleView, Store,
+    StoredRequest, UpstreamView,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Secret, Timestamp};
@@ -91,6 +92,11 @@ impl Postgres {
         query(&self.database.session(Vec::new(), false)?)
     }
 
+    /// Makes a transaction on the calling thread, again where another one stood in its way.
+    pub(super) fn transact<T>(&self, mut job: impl FnMut(&dyn Db) -> Result<T, Error>) -> Result<T, Error> {
+        self.database.transact(&mut |session| job(session))
+    }
+
     /// Writes in a transaction, which may be made several times, on a thread where that stands in nobody's way.
     async fn write<T, F>(&self, mut job: F) -> Result<T, Error>
     where
@@ -127,8 +133,9 @@ impl Postgres {
                 ledger::write(session, &changes, now)?;
                 Ok(changes.new_sales.len())
             });
-            database.give_back_numbers(numbers, *used.as_ref().unwrap_or(&0));
-            used.map(drop)
+            // Where it is not known whether they were used, they are not.
+            database.give_back_numbers(numbers, used?);
+            Ok(())
         })
         .await
     }
@@ -211,11 +218,12 @@ impl Database {
     /// Takes on requests for this replica: those that it has already, and those that nobody works at.
     fn take_on(&self, after: RequestId, limit: usize) -> Result<Vec<StoredRequest>, Error> {
         let sql = format!(
-            "UPDATE unsettled SET holder = ?1, leased_until = {CLOCK_MILLIS} + ?4 WHERE request IN (
+            "WITH picked AS MATERIALIZED (
                  SELECT request FROM unsettled
                  WHERE leased_until IS NULL OR leased_until <= {CLOCK_MILLIS} OR holder = ?1 AND request > ?2
                  ORDER BY request LIMIT ?3 FOR UPDATE SKIP LOCKED)
-             RETURNING request"
+             UPDATE unsettled SET holder = ?1, leased_until = {CLOCK_MILLIS} + ?4 FROM picked
+             WHERE unsettled.request = picked.request RETURNING unsettled.request"
         );
         let lease = i64::try_from(UNSETTLED_LEASE.as_millis()).unwrap_or(i64::MAX);
         self.transact(&mut |session| {
@@ -317,7 +325,7 @@ impl Store for Postgres {
     }
 
     fn slice(&self, wanted: &Wanted) -> Result<Slice, Error> {
-        self.read(|db| slice::load(db, wanted, slice::next_sale(db)?))
+        self.database.transact(&mut |session| slice::load(session, wanted, slice::next_sale(session)?))
     }
 
     async fn remap(&self, wanted: Wanted, now: Timestamp, rules: Fold) -> Result<(), Error> {
@@ -331,6 +339,10 @@ impl Store for Postgres {
     async fn claim(&self, lease: Lease) -> Result<Claims, Error> {
         let holder = self.database.holder;
         self.write(move |session| deliveries::claim(session, &lease, holder)).await
+    }
+
+    async fn set_back(&self, now: Timestamp) -> Result<(), Error> {
+        self.write(move |session| deliveries::set_back(session, now)).await
     }
 
     async fn next_due(&self, upstream: &str) -> Result<Option<Timestamp>, Error> {
@@ -407,5 +419,19 @@ impl Store for Postgres {
 
     fn queues(&self) -> Result<QueueView, Error> {
         self.read(views::queues)
+    }
+
+    async fn prune(&self, what: Prune, limit: usize) -> Result<Pruned, Error> {
+        self.write(move |session| prune::prune(session, what, limit)).await
+    }
+
+    fn check(&self) -> Result<CheckView, Error> {
+        let session = self.database.session(Vec::new(), false)?;
+        session.begin()?;
+        // It reads everything, however long that takes.
+        wait(session.client().batch_execute("SET LOCAL statement_timeout = 0")).map_err(failed)?;
+        let view = check::check(&session)?;
+        session.commit()?;
+        Ok(view)
     }
 }

@@ -18,14 +18,21 @@ const FORGOTTEN: &str = "an earlier attempt may have been accepted, so long ago 
 
 /// Ends every lease: at the start of the only server of a store each is a dead process's.
 pub(in crate::store) fn void_leases(db: &dyn Db) -> Result<(), Error> {
-    end_leases(db, "state = 'sending'", &[])
+    end_leases(db, "state = 'sending'", &[], |_, _| true)
 }
 
-/// Leases of processes that died: the attempt is noted, and what it was about is due again, unless the upstream would count it twice.
-fn end_leases(db: &dyn Db, which: &str, values: &[Value<'_>]) -> Result<(), Error> {
-    let sql = format!("SELECT id, counts_repeats FROM deliveries WHERE {which}{}", db.dialect().skip_locked);
-    let ended: Vec<(DeliveryId, bool)> = db.rows(&sql, values, |row| Ok((row.get(0)?, row.get(1)?)))?;
-    for (id, counts_repeats) in ended {
+/// Leases that ran out, as far as `is_dead` says so of holder and delivery: the attempt is noted, and what it was about is due again,
+/// unless the upstream would count it twice.
+fn end_leases(
+    db: &dyn Db,
+    which: &str,
+    values: &[Value<'_>],
+    is_dead: impl Fn(Option<i64>, DeliveryId) -> bool,
+) -> Result<(), Error> {
+    let sql = format!("SELECT id, counts_repeats, leased_by FROM deliveries WHERE {which}{}", db.dialect().skip_locked);
+    let lapsed: Vec<(DeliveryId, bool, Option<i64>)> =
+        db.rows(&sql, values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    for (id, counts_repeats, _) in lapsed.into_iter().filter(|(id, _, holder)| is_dead(*holder, *id)) {
         let sql =
             "INSERT INTO attempts SELECT id, (SELECT COALESCE(MAX(number), 0) + 1 FROM attempts WHERE delivery = deliveries.id),
              updated_at, updated_at, 'unknown', NULL, CAST(?2 AS TEXT), '', '' FROM deliveries WHERE id = ?1";
@@ -38,14 +45,13 @@ fn end_leases(db: &dyn Db, which: &str, values: &[Value<'_>]) -> Result<(), Erro
     Ok(())
 }
 
-/// Claims what is due for `holder`, whose own leases never run out while it lives.
+/// Claims what is due for `holder`, whose own leases never run out as long as it knows of them.
 pub(in crate::store) fn claim(db: &dyn Db, lease: &Lease, holder: i64) -> Result<Claims, Error> {
     let (upstream, now) = (&*lease.upstream, lease.now.as_millisecond());
     let clock = db.lease_clock(lease.now)?;
-    if db.dialect().is_shared {
-        let lapsed = "upstream = ?1 AND state = 'sending' AND leased_until <= ?2 AND leased_by <> ?3";
-        end_leases(db, lapsed, values![upstream, clock.as_millisecond(), holder])?;
-    }
+    let lapsed = "upstream = ?1 AND state = 'sending' AND leased_until <= ?2";
+    let is_dead = |whose, id| whose != Some(holder) || !lease.held.contains(&id);
+    end_leases(db, lapsed, values![upstream, clock.as_millisecond()], is_dead)?;
     if let Some(window) = lease.window {
         let sql = "UPDATE deliveries SET state = 'dead', last_reason = ?3, updated_at = ?4
              WHERE upstream = ?1 AND state = 'due' AND maybe_since <= ?2";
@@ -81,24 +87,26 @@ fn shared_slots(db: &dyn Db, lease: &Lease, now: Timestamp, found: &mut Vec<Clai
     // What nobody has ever used is all there.
     db.write("INSERT INTO rates (upstream, next_micros) VALUES (?1, 0) ON CONFLICT DO NOTHING", values![upstream])?;
     let sql = format!("SELECT next_micros FROM rates WHERE upstream = ?1{}", db.dialect().for_update);
-    limiter.resume(db.value(&sql, values![upstream])?);
+    limiter.resume(db.value(&sql, values![upstream])?, now);
     let mut slots = limiter.available(now);
-    let taken = slots;
-    let mut fits = 0;
+    let (mut taken, mut fits) = (0, 0);
     for claimed in &*found {
         let needed = if claimed.outgoing.adjustment.is_some() { lease.requests_per_adjustment } else { 1 };
-        if needed > slots {
+        // One that needs more than there ever is at once takes them ahead.
+        if needed.min(limiter.most_at_once()) > slots {
             break;
         }
-        slots -= needed;
+        slots = slots.saturating_sub(needed);
+        taken += needed;
         fits += 1;
     }
     let has_more = fits < found.len();
     found.truncate(fits);
-    limiter.take(taken - slots, now);
+    limiter.take(taken, now);
     let sql = "UPDATE rates SET next_micros = ?2 WHERE upstream = ?1";
     db.write(sql, values![upstream, limiter.next_at().as_microsecond()])?;
-    Ok(has_more.then(|| limiter.next_at()))
+    // By the replica's own clock, which it waits by.
+    Ok(has_more.then(|| lease.now + limiter.next_at().duration_since(now)))
 }
 
 /// A delivery with all that is told by it, in the columns that [`read`] follows.
@@ -152,6 +160,27 @@ fn read(row: &Row<'_>) -> Result<Claimed, Error> {
 pub(in crate::store) fn give_back(db: &dyn Db, given: &[(DeliveryId, LeaseNumber)]) -> Result<(), Error> {
     let sql = "UPDATE deliveries SET state = 'due', leased_until = NULL WHERE id = ?1 AND state = 'sending' AND lease = ?2";
     given.iter().try_for_each(|(id, lease)| db.write(sql, values![id, lease]))
+}
+
+/// Nothing was written later than now: what says so was written by a clock that was ahead. Where several processes serve one store,
+/// the database's clock is believed; only what is due again is also brought near one's own, because to be early harms nobody there.
+pub(in crate::store) fn set_back(db: &dyn Db, now: Timestamp) -> Result<(), Error> {
+    let clock = db.lease_clock(now)?;
+    for (sql, clock) in [
+        (
+            "UPDATE deliveries SET due_at = ?1 + (due_at - updated_at), updated_at = ?1 WHERE state = 'due' AND updated_at > ?1",
+            clock.min(now),
+        ),
+        ("UPDATE fetches SET due_at = ?1, since = ?1 WHERE ready = 0 AND since > ?1", clock),
+        (
+            "UPDATE sales SET waits_until = ?1 + (waits_until - counted_at), counted_at = ?1
+             WHERE state = 'waiting' AND counted_at > ?1",
+            clock,
+        ),
+    ] {
+        db.write(sql, values![clock.as_millisecond()])?;
+    }
+    Ok(())
 }
 
 pub(in crate::store) fn next_due(db: &dyn Db, upstream: &str) -> Result<Option<Timestamp>, Error> {
@@ -221,15 +250,15 @@ fn tell_adjustments(db: &dyn Db, attempts: &[Attempt]) -> Result<(), Error> {
 }
 
 pub(in crate::store) fn set_paused(db: &dyn Db, upstream: &str, reason: Option<&str>, now: Timestamp) -> Result<(), Error> {
-    if db.exists("SELECT 1 FROM upstreams WHERE name = ?1 AND by_hand <> 0", values![upstream])? {
-        return Ok(());
-    }
     let ends_pause = reason.is_none() && is_paused(db, upstream)?;
+    // A person's pause stays.
     let sql = "INSERT INTO upstreams (name, paused, reason, since, by_hand) VALUES (?1, ?2, ?3, ?4, 0)
                ON CONFLICT (name) DO UPDATE
                SET since = CASE WHEN upstreams.paused = excluded.paused THEN upstreams.since ELSE excluded.since END,
-               paused = excluded.paused, reason = excluded.reason";
-    db.write(sql, values![upstream, reason.is_some(), reason, now.as_millisecond()])?;
+               paused = excluded.paused, reason = excluded.reason WHERE upstreams.by_hand = 0";
+    if db.execute(sql, values![upstream, reason.is_some(), reason, now.as_millisecond()])? == 0 {
+        return Ok(());
+    }
     if ends_pause {
         // A pause burns nothing: the days of the schedule count anew for what stood still.
         let sql = "UPDATE deliveries SET tried_since = NULL WHERE upstream = ?1 AND state = 'due' AND tried_since IS NOT NULL";

@@ -10,6 +10,9 @@ const CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"
 /// So many bytes of bodies are read at once, however many rows were asked for.
 const READ_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 
+/// So many bodies are asked for before it is looked at how long they are.
+const READ_AT_ONCE: usize = 8;
+
 /// The columns that [`read`] expects.
 pub(in crate::store) const COLUMNS: &str = "id, source, received_at, url, headers, body, query";
 
@@ -19,17 +22,21 @@ pub(in crate::store) fn find(db: &dyn Db, id: RequestId) -> Result<Option<Reques
 
 /// As many of these requests, in order, as are read at once.
 pub(in crate::store) fn load(db: &dyn Db, ids: &[RequestId]) -> Result<Vec<StoredRequest>, Error> {
-    let questions: Vec<_> = ids.iter().map(|id| question![id]).collect();
+    let sql = format!("SELECT {COLUMNS} FROM inbox WHERE id = ?1");
     let mut requests = Vec::new();
     let mut bytes = 0;
-    db.query_all(&format!("SELECT {COLUMNS} FROM inbox WHERE id = ?1"), &questions, &mut |_, row| {
-        if bytes < READ_LIMIT_BYTES {
+    for ids in ids.chunks(READ_AT_ONCE) {
+        let questions: Vec<_> = ids.iter().map(|id| question![id]).collect();
+        db.query_all(&sql, &questions, &mut |_, row| {
             let request = read(row)?;
             bytes += request.body.len();
             requests.push(StoredRequest { id: row.get(0)?, request });
+            Ok(())
+        })?;
+        if bytes >= READ_LIMIT_BYTES {
+            break;
         }
-        Ok(())
-    })?;
+    }
     Ok(requests)
 }
 

@@ -4,11 +4,14 @@
 //! differently is a word of the [`Dialect`].
 
 pub(super) mod adjustments;
+pub(super) mod check;
+pub(super) mod copy;
 pub(super) mod deliveries;
 pub(super) mod fetches;
 pub(super) mod inbox;
 pub(super) mod ledger;
 pub(super) mod past;
+pub(super) mod prune;
 pub(super) mod report;
 pub(super) mod retry;
 mod row;

@@ -34,10 +34,13 @@ pub(in crate::store) fn retryable(db: &dyn Db, which: &Retry, limit: usize) -> R
 pub(in crate::store) fn retry(db: &dyn Db, which: &Retry, now: Timestamp) -> Result<usize, Error> {
     let now = now.as_millisecond();
     let sent = sent(which);
+    // Looked at once more when the row is there to be changed: a replica may have begun it meanwhile.
+    let still = if which.accepted { SENDABLE.to_owned() } else { format!("{SENDABLE} AND NOT {ACCEPTED}") };
+    let still = still.replace("d.state", "state");
     // A resumed delivery gets the days of the schedule anew.
     let sql = format!(
         "UPDATE deliveries SET state = 'due', due_at = {now}, tried_since = NULL, attempts = 0, limited = 0, maybe_since = NULL, updated_at = {now}
-         WHERE id IN (SELECT d.id FROM deliveries d JOIN sales s ON s.id = d.sale WHERE {})",
+         WHERE id IN (SELECT d.id FROM deliveries d JOIN sales s ON s.id = d.sale WHERE {}) AND {still}",
         sent.sql
     );
     let changed = db.execute(&sql, &sent.values)?;

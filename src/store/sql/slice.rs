@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::row::{SALE_BY_ID, STATEMENT_COLUMNS, damaged, origin_from, sale, scope, scope_from, statement};
 use super::{Db, Name, Row, Value, question, values};
 use crate::attribute::{Hint, Pending, Place, Slice, Wanted, person_scope};
-use crate::domain::{Found, Identity, Mode, RequestId, Sale, SaleId, Scope, Timestamp, from_millis};
+use crate::domain::{Found, Identity, Mode, RequestId, Sale, SaleId, SaleState, Scope, Timestamp, from_millis};
 use crate::store::Error;
 
 /// A question's values.
@@ -28,11 +28,13 @@ pub(in crate::store) fn load(db: &dyn Db, wanted: &Wanted, next_sale: SaleId) ->
     loading.hints(&wanted.hints, &mut keys, &mut customers, &mut persons)?;
     let mut ids: BTreeSet<SaleId> = wanted.sales.iter().copied().collect();
     loading.sales_of_keys(&keys, &mut ids)?;
+    let found_by_key = ids.clone();
     loading.sales_of_groups(&wanted.groups, &mut ids)?;
     loading.customers(&customers)?;
     let open: Vec<(Scope, String)> = customers.into_iter().chain(clicked_scopes).collect();
     loading.open_sales(&open, &mut ids)?;
     loading.sales(&ids)?;
+    loading.none_was_merged(&found_by_key, &wanted.sales)?;
     if loading.sales.values().any(|sale| !sale.is_sent()) {
         // They may learn from any event of the batch who bought.
         persons.extend(wanted.clicked.iter().cloned());
@@ -99,6 +101,16 @@ impl<'a> Loading<'a> {
             self.sales.insert(sale.id, sale);
             Ok(())
         })
+    }
+
+    /// A key leads to a merged sale only where that was merged while its lock was waited for; now the key leads to the other.
+    fn none_was_merged(&self, found_by_key: &BTreeSet<SaleId>, wanted: &HashSet<SaleId>) -> Result<(), Error> {
+        let is_merged = |id: &&SaleId| self.sales.get(id).is_some_and(|sale| matches!(sale.state, SaleState::Merged(_)));
+        let is_late = found_by_key.iter().filter(|id| !wanted.contains(id)).any(|id| is_merged(&id));
+        if self.db.dialect().is_shared && is_late {
+            return Err(Error::Conflict("a sale was merged meanwhile".to_owned()));
+        }
+        Ok(())
     }
 
     fn sales_of_keys(&mut self, keys: &HashSet<Place>, ids: &mut BTreeSet<SaleId>) -> Result<(), Error> {
@@ -169,7 +181,10 @@ impl<'a> Loading<'a> {
         }
         self.db.hold(&|| customers.iter().map(|(place, customer)| name_of_customer(place, customer)).collect())?;
         let questions: Vec<Question> = statements.iter().map(|(request, position)| question![request, position]).collect();
-        let sql = format!("SELECT {STATEMENT_COLUMNS} FROM adjustments WHERE request = ?1 AND position = ?2 AND sale IS NULL");
+        let sql = format!(
+            "SELECT {STATEMENT_COLUMNS} FROM adjustments WHERE request = ?1 AND position = ?2 AND sale IS NULL{}",
+            self.db.dialect().for_update
+        );
         self.db.query_all(&sql, &questions, &mut |_, row| {
             let found = statement(row)?;
             self.slice.pending.insert((found.request, found.position), found);

@@ -3,6 +3,8 @@
 //! Every write of the process goes through the [`writer`], which puts all that waits into one transaction (group commit).
 //! Reads use connections of their own. Checkpoints run beside the commits, not inside them.
 
+mod backup;
+mod check;
 mod checkpoint;
 mod db;
 mod inbox;
@@ -19,10 +21,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::writer::Writer;
-use super::sql::{deliveries, fetches, ledger, past, report, retry, slice, views};
+use super::sql::{deliveries, fetches, ledger, past, prune, report, retry, slice, views};
 use super::{
-    Access, Appended, Attempt, Claimed, Claims, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, Lease, LeaseNumber,
-    Past, PastRequest, Period, QueueView, Report, RequestView, Retry, RetryView, SaleView, Store, StoredRequest, UpstreamView,
+    Access, Appended, Attempt, BackupView, CheckView, Claimed, Claims, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold,
+    Lease, LeaseNumber, Past, PastRequest, Period, Prune, Pruned, QueueView, Report, RequestView, Retry, RetryView, SaleView,
+    Store, StoredRequest, UpstreamView,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Timestamp};
@@ -76,7 +79,17 @@ impl Sqlite {
         Ok(Self { _checkpointer: checkpointer, writer, reader, _lock: lock })
     }
 
-    fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+    /// Copies the store in the file `path` to `target`, whole and compact, beside a server that may be running, and reads the copy
+    /// again. Nobody else's account may read it.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] with what to do: there is no such store, or `target` is there already; [`Error::Unavailable`] where the disk
+    /// refuses; [`Error::Damaged`] where the copy does not hold what it should. Then nothing is left at `target`.
+    pub fn backup(path: &Path, target: &Path) -> Result<BackupView, Error> {
+        backup::backup(path, target)
+    }
+
+    pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         query(&self.reader.lock().expect("a reader does not panic while it holds the connection"))
     }
 }
@@ -176,6 +189,10 @@ impl Store for Sqlite {
         self.writer.run(move |connection| deliveries::claim(connection, &lease, ONLY_HOLDER)).await
     }
 
+    async fn set_back(&self, now: Timestamp) -> Result<(), Error> {
+        self.writer.run(move |connection| deliveries::set_back(connection, now)).await
+    }
+
     async fn next_due(&self, upstream: &str) -> Result<Option<Timestamp>, Error> {
         let upstream = upstream.to_owned();
         self.writer.run(move |connection| deliveries::next_due(connection, &upstream)).await
@@ -250,6 +267,14 @@ impl Store for Sqlite {
 
     fn queues(&self) -> Result<QueueView, Error> {
         self.read(|connection| views::queues(connection))
+    }
+
+    async fn prune(&self, what: Prune, limit: usize) -> Result<Pruned, Error> {
+        self.writer.run(move |connection| prune::prune(connection, what, limit)).await
+    }
+
+    fn check(&self) -> Result<CheckView, Error> {
+        self.read(check::check)
     }
 }
 

@@ -1,14 +1,14 @@
 //! The ledger without doors and without upstreams: webhooks are signed, verified, stored and settled; what is due can be sent to
 //! nobody. A restart closes the store and opens it again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use salebridge::app;
 use salebridge::attribute::Rules;
-use salebridge::domain::{AttemptOutcome, DeliveryState, Headers, Timestamp};
+use salebridge::domain::{AttemptOutcome, DeliveryState, Headers, Secret, Timestamp};
 use salebridge::pack::{Folder, Pack, Source};
 use salebridge::pipeline::{Pipeline, Step};
 use salebridge::remap::{Outcome, Remapper};
@@ -67,6 +67,7 @@ pub(crate) fn lease(upstream: &str, now: Timestamp) -> Lease {
         now,
         until: now + Duration::from_secs(60),
         limit: 1000,
+        held: HashSet::new(),
         counts_repeats: false,
         counts_repeated_adjustments: false,
         window: None,
@@ -76,13 +77,22 @@ pub(crate) fn lease(upstream: &str, now: Timestamp) -> Lease {
 }
 
 impl Desk {
-    pub(crate) fn new((sources, rules): (Arc<HashMap<String, Arc<Source>>>, Rules)) -> Self {
+    pub(crate) fn new(configured: (Arc<HashMap<String, Arc<Source>>>, Rules)) -> Self {
+        Self::made(configured, database::is_shared())
+    }
+
+    /// As [`Desk::new`], but in a file, whatever the other tests run against.
+    pub(crate) fn in_a_file(configured: (Arc<HashMap<String, Arc<Source>>>, Rules)) -> Self {
+        Self::made(configured, false)
+    }
+
+    fn made((sources, rules): (Arc<HashMap<String, Arc<Source>>>, Rules), is_shared: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("desk.db");
-        if !database::is_shared() {
+        if !is_shared {
             std::fs::write(&path, &*EMPTY).unwrap();
         }
-        let place = database::fresh(&path);
+        let place = if is_shared { database::fresh(&path) } else { Place::Sqlite(path.clone()) };
         let mut desk = Self { sources, rules, now: super::START.parse().unwrap(), store: None, place, path, _folder: folder };
         desk.restart();
         desk
@@ -111,6 +121,17 @@ impl Desk {
         self.store = Some(self.place.open(Access::Scratch, 1024).unwrap());
     }
 
+    /// Ends the process, as it were.
+    pub(crate) fn closes(&mut self) {
+        self.store = None;
+    }
+
+    /// Goes on in the database at `url`.
+    pub(crate) fn moves_to(&mut self, url: &str) {
+        self.place = Place::Postgres { url: Secret::new(url), connections: 4 };
+        self.restart();
+    }
+
     /// Goes on with a store that an older version wrote, as SQL.
     pub(crate) fn replace_store(&mut self, sql: &str, layout: usize) {
         self.store = None;
@@ -135,7 +156,7 @@ impl Desk {
         std::fs::write(target.join("pack.toml"), changed).unwrap();
         let pack = Arc::new(Pack::load(Folder::read(&target).unwrap()).unwrap_or_else(|faults| panic!("{faults}")));
         let secrets = salebridge::verify::Secrets {
-            unnamed: vec![salebridge::domain::Secret::new(webhooks::SECRET)],
+            unnamed: vec![Secret::new(webhooks::SECRET)],
             ..Default::default()
         };
         let circumstances = salebridge::pack::Circumstances { secrets, ..Default::default() };

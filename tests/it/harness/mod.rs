@@ -1,5 +1,5 @@
 //! A bridge for tests. It speaks the domain, its clock stands still, its stages are stepped by hand, and it fails a test that
-//! leaves work behind.
+//! leaves work behind, or a store that does not agree with itself.
 
 pub(crate) mod database;
 pub(crate) mod desk;
@@ -264,7 +264,12 @@ impl Bridge {
 
 impl Drop for Bridge {
     fn drop(&mut self) {
-        if std::thread::panicking() || self.leaves_work {
+        if std::thread::panicking() {
+            return;
+        }
+        let findings = self.store.check().unwrap().findings;
+        assert!(findings.is_empty(), "the test leaves a store behind that does not agree with itself: {findings:#?}");
+        if self.leaves_work {
             return;
         }
         let queues = self.store.queues().unwrap();

@@ -30,10 +30,22 @@ pub(crate) struct Sink {
 impl Served {
     /// Starts the bridge of `folder/config.toml`, which listens on `address`, and waits until it is ready.
     pub(crate) fn start(folder: &Path, address: &str) -> Self {
+        Self::start_with(folder, address, &[])
+    }
+
+    /// The same with more in its environment.
+    pub(crate) fn start_with(folder: &Path, address: &str, environment: &[(&str, &str)]) -> Self {
         let (config, log) = (folder.join("config.toml"), folder.join("log"));
         let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut command = Command::new(SALEBRIDGE);
-        command.arg("--config").arg(&config).arg("serve").env("SALEBRIDGE_LOG", "debug").stdout(Stdio::null()).stderr(stderr);
+        command
+            .arg("--config")
+            .arg(&config)
+            .arg("serve")
+            .env("SALEBRIDGE_LOG", "debug")
+            .envs(environment.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(stderr);
         let served = Self { child: command.spawn().unwrap(), config, log };
         wait_until("the bridge is ready", || get(address, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")));
         served
@@ -43,6 +55,16 @@ impl Served {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Sends it a signal by name, such as STOP.
+    pub(crate) fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    /// False once it has ended by itself.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// SIGTERM; answers with whether it ended well.

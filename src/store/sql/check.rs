@@ -1,0 +1,171 @@
+//! What must always be true of what is stored. Each rule is one statement, so that a server that writes meanwhile does not disturb it.
+//!
+//! A rule stands here only if no code path breaks it. It finds damage by hand, by a disk, or by a fault of ours; it mends nothing.
+
+use super::Db;
+use super::row::damaged;
+use crate::store::{CheckView, Error, FindingView};
+
+/// A rule: its name, what is wrong where it is broken, and the count of what breaks it with the first number.
+struct Rule {
+    name: &'static str,
+    wrong: &'static str,
+    sql: &'static str,
+}
+
+const fn rule(name: &'static str, wrong: &'static str, sql: &'static str) -> Rule {
+    Rule { name, wrong, sql }
+}
+
+/// Where a rule says this, the database's own word for a settled request stands.
+const IS_SETTLED: &str = "{is_settled}";
+
+const RULES: [Rule; 22] = [
+    rule(
+        "request_settled",
+        "a settled request has no event (the example is a request)",
+        "SELECT COUNT(*), MIN(id) FROM inbox WHERE {is_settled} AND NOT EXISTS (SELECT 1 FROM events WHERE events.request = inbox.id)",
+    ),
+    rule(
+        "event_request",
+        "the request of an event is gone (request)",
+        "SELECT COUNT(*), MIN(request) FROM events WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.id = events.request)",
+    ),
+    rule(
+        "adjustment_request",
+        "the request of an adjustment is gone (request)",
+        "SELECT COUNT(*), MIN(request) FROM adjustments WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.id = adjustments.request)",
+    ),
+    rule(
+        "fetch_request",
+        "the request of something that is to be fetched is gone (request)",
+        "SELECT COUNT(*), MIN(request) FROM fetches WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.id = fetches.request)",
+    ),
+    rule(
+        "answer_request",
+        "the request of something that was fetched is gone (request)",
+        "SELECT COUNT(*), MIN(request) FROM answers WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.id = answers.request)",
+    ),
+    rule(
+        "event_sale",
+        "an event belongs to a sale that is gone or merged (request)",
+        "SELECT COUNT(*), MIN(request) FROM events WHERE sale IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM sales WHERE sales.id = events.sale AND sales.state <> 'merged')",
+    ),
+    rule(
+        "adjustment_sale",
+        "an adjustment belongs to a sale that is gone or merged (request)",
+        "SELECT COUNT(*), MIN(request) FROM adjustments WHERE sale IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM sales WHERE sales.id = adjustments.sale AND sales.state <> 'merged')",
+    ),
+    rule(
+        "key_sale",
+        "an identifying key leads to a sale that is gone or merged: its next event would be refused (sale)",
+        "SELECT COUNT(*), MIN(sale) FROM sale_keys
+         WHERE NOT EXISTS (SELECT 1 FROM sales WHERE sales.id = sale_keys.sale AND sales.state <> 'merged')",
+    ),
+    rule(
+        "group_sale",
+        "a key that groups leads to a sale that is gone (sale)",
+        "SELECT COUNT(*), MIN(sale) FROM sale_groups WHERE NOT EXISTS (SELECT 1 FROM sales WHERE sales.id = sale_groups.sale)",
+    ),
+    rule(
+        "double_count_sales",
+        "a possible double count names a sale that is gone (the first sale)",
+        "SELECT COUNT(*), MIN(first) FROM double_counts WHERE NOT EXISTS (SELECT 1 FROM sales WHERE sales.id = double_counts.first)
+         OR NOT EXISTS (SELECT 1 FROM sales WHERE sales.id = double_counts.second)",
+    ),
+    rule(
+        "sale_state",
+        "a sale does not say what its state needs: until when it waits, why it is parked, or into which it was merged (sale)",
+        "SELECT COUNT(*), MIN(id) FROM sales WHERE NOT (state = 'ready' OR (state = 'waiting' AND waits_until IS NOT NULL)
+         OR (state = 'parked' AND parked_code IS NOT NULL AND parked_reason IS NOT NULL) OR (state = 'merged' AND merged_into IS NOT NULL))",
+    ),
+    rule(
+        "sale_merged",
+        "a merged sale leads to none that stands (sale)",
+        "WITH RECURSIVE chain (gone, stands) AS (
+             SELECT id, merged_into FROM sales WHERE state = 'merged'
+             UNION SELECT chain.gone, sales.merged_into FROM chain JOIN sales ON sales.id = chain.stands WHERE sales.state = 'merged')
+         SELECT COUNT(*), MIN(id) FROM sales WHERE state = 'merged' AND id NOT IN (
+             SELECT chain.gone FROM chain JOIN sales ON sales.id = chain.stands WHERE sales.state <> 'merged')",
+    ),
+    rule(
+        "sale_amount",
+        "the amount of a sale, or what is taken back of it, is no such amount (sale)",
+        "SELECT COUNT(*), MIN(id) FROM sales WHERE amount_minor <= 0 OR taken_back < 0",
+    ),
+    rule(
+        "sale_adjustments",
+        "a sale counts more or fewer adjustments than there are (sale)",
+        "SELECT COUNT(*), MIN(s.id) FROM sales s WHERE s.adjustments <> (SELECT COUNT(*) FROM adjustments a WHERE a.sale = s.id)",
+    ),
+    rule(
+        "delivery_sale",
+        "the sale of a delivery is gone (delivery)",
+        "SELECT COUNT(*), MIN(id) FROM deliveries WHERE NOT EXISTS (SELECT 1 FROM sales WHERE sales.id = deliveries.sale)",
+    ),
+    rule(
+        "delivery_lease",
+        "a delivery is being sent without a lease (delivery)",
+        "SELECT COUNT(*), MIN(id) FROM deliveries WHERE state = 'sending' AND leased_until IS NULL",
+    ),
+    rule(
+        "delivery_sent",
+        "a delivery was tried, but its sale is not marked as sent, so that it could still change (delivery)",
+        "SELECT COUNT(*), MIN(d.id) FROM deliveries d JOIN sales s ON s.id = d.sale WHERE s.sent_as IS NULL
+         AND (d.state IN ('sending', 'delivered', 'duplicate', 'unattributed') OR EXISTS (SELECT 1 FROM attempts a WHERE a.delivery = d.id))",
+    ),
+    rule(
+        "delivery_accepted",
+        "a delivery counts as accepted, but no attempt of it was (delivery)",
+        "SELECT COUNT(*), MIN(d.id) FROM deliveries d WHERE d.state IN ('delivered', 'duplicate', 'unattributed')
+         AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.delivery = d.id AND a.outcome IN ('delivered', 'duplicate', 'unattributed'))",
+    ),
+    rule(
+        "delivery_attempts",
+        "a delivery counts more attempts than there are (delivery)",
+        "SELECT COUNT(*), MIN(d.id) FROM deliveries d WHERE d.attempts > (SELECT COUNT(*) FROM attempts a WHERE a.delivery = d.id)",
+    ),
+    rule(
+        "step_amount",
+        "a refund on its way does not say how much (delivery)",
+        "SELECT COUNT(*), MIN(id) FROM deliveries WHERE number > 0 AND (amount_minor IS NULL OR taken_back IS NULL)",
+    ),
+    rule(
+        "step_sale",
+        "a refund is on its way to an upstream that was never to get the sale (delivery)",
+        "SELECT COUNT(*), MIN(d.id) FROM deliveries d WHERE d.number > 0
+         AND NOT EXISTS (SELECT 1 FROM deliveries o WHERE o.sale = d.sale AND o.upstream = d.upstream AND o.number = 0)",
+    ),
+    rule(
+        "attempt_delivery",
+        "the delivery of an attempt is gone (delivery)",
+        "SELECT COUNT(*), MIN(delivery) FROM attempts WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.id = attempts.delivery)",
+    ),
+];
+
+const COUNTS: &str = "SELECT (SELECT COUNT(*) FROM inbox), (SELECT COUNT(*) FROM sales), (SELECT COUNT(*) FROM deliveries)";
+
+/// Checks every rule, and counts.
+pub(in crate::store) fn check(db: &dyn Db) -> Result<CheckView, Error> {
+    let counts = db.row(COUNTS, &[], |row| {
+        Ok(CheckView { checks: 0, requests: row.get(0)?, sales: row.get(1)?, deliveries: row.get(2)?, findings: Vec::new() })
+    })?;
+    let mut view = counts.ok_or_else(|| damaged("the counts of the tables"))?;
+    for Rule { name, wrong, sql } in &RULES {
+        judge(db, &mut view, name, wrong, &sql.replace(IS_SETTLED, db.dialect().is_settled))?;
+    }
+    Ok(view)
+}
+
+/// Checks one more rule.
+pub(in crate::store) fn judge(db: &dyn Db, view: &mut CheckView, name: &str, wrong: &str, sql: &str) -> Result<(), Error> {
+    let found: Option<(u64, Option<i64>)> = db.row(sql, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (count, example) = found.ok_or_else(|| damaged("the count of a rule"))?;
+    view.checks += 1;
+    if count > 0 {
+        view.findings.push(FindingView { name: name.to_owned(), wrong: wrong.to_owned(), count, example });
+    }
+    Ok(())
+}
