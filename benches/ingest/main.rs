@@ -10,6 +10,7 @@ mod floor;
 mod load;
 mod options;
 mod process;
+mod scale;
 mod webhook;
 
 use std::path::Path;
@@ -40,6 +41,9 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().collect();
     if arguments.get(1).map(String::as_str) == Some("floor") {
         return floor::serve(&arguments[2], arguments[3].parse()?);
+    }
+    if arguments.get(1).map(String::as_str) == Some("scale") {
+        return scale::run(&arguments);
     }
     let number = |name, default| options::number(&arguments, name, default);
     let ids = if arguments.iter().any(|argument| argument == "--random-ids") { Ids::Random } else { Ids::Timed };

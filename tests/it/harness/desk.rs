@@ -155,10 +155,7 @@ impl Desk {
         assert_ne!(text, changed, "the pack is not changed at all");
         std::fs::write(target.join("pack.toml"), changed).unwrap();
         let pack = Arc::new(Pack::load(Folder::read(&target).unwrap()).unwrap_or_else(|faults| panic!("{faults}")));
-        let secrets = salebridge::verify::Secrets {
-            unnamed: vec![Secret::new(webhooks::SECRET)],
-            ..Default::default()
-        };
+        let secrets = salebridge::verify::Secrets { unnamed: vec![Secret::new(webhooks::SECRET)], ..Default::default() };
         let circumstances = salebridge::pack::Circumstances { secrets, ..Default::default() };
         let mended = Source::plain(&pack, circumstances).unwrap();
         let mut sources: HashMap<String, Arc<Source>> = (*self.sources).clone();
