@@ -347,6 +347,27 @@ fn the_disk_is_full() {
 }
 
 #[test]
+#[ignore = "needs scripts/with-postgres on a small file system"]
+fn the_disk_of_the_database_is_full() {
+    let folder = std::env::var("SALEBRIDGE_TEST_POSTGRES_FOLDER").expect("scripts/with-postgres says where");
+    let mut scene = Scene::new(REPLICAS, scaled(300, 1500), None, "");
+    scene.start(&[]);
+    scene.send();
+    scene.until(30);
+    let filler = Path::new(&folder).join("filler");
+    fill(&filler);
+    patiently("the senders are told to come back", || scene.refused().contains_key(&503));
+    pass(Duration::from_secs(2));
+    assert!(scene.replicas.iter_mut().all(|replica| replica.served.as_mut().unwrap().is_running()), "they do not fall over");
+    std::fs::remove_file(filler).unwrap();
+    scene.strikes();
+    // The server stops where its own log has no room; whoever keeps it running starts it again.
+    control("restart -m immediate");
+    scene.recovers();
+    scene.ends_well("disk of the database full");
+}
+
+#[test]
 #[ignore = "needs the rights to mount a file system"]
 fn the_file_cannot_be_written_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();

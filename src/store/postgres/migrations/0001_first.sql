@@ -200,7 +200,8 @@ CREATE TABLE deliveries (
     maybe_since    BIGINT,
     UNIQUE (sale, upstream, number)
 );
-CREATE INDEX deliveries_due ON deliveries (upstream, due_at) WHERE state = 'due';
+-- With the id, because many may be due in one moment.
+CREATE INDEX deliveries_due ON deliveries (upstream, due_at, id) WHERE state = 'due';
 CREATE INDEX deliveries_sending ON deliveries (upstream, leased_until) WHERE state = 'sending';
 CREATE INDEX deliveries_dead ON deliveries (upstream) WHERE state = 'dead';
 
