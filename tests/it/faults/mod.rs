@@ -313,6 +313,16 @@ fn fill(path: &Path) {
     }
 }
 
+/// Sends webhooks of no meaning, each of its own and of half a megabyte, until there is no room for one more.
+fn until_refused(address: &str) {
+    patiently("a sender is told to come back", || {
+        let body =
+            format!("{{\"nonsense\": \"{}\"}}", hex::encode((0..250_000).map(|_| rand::random::<u8>()).collect::<Vec<_>>()));
+        let headers = vec![("Stripe-Signature".to_owned(), signature(&body, SystemClock.now().as_second()))];
+        post(address, "/webhooks/stripe", &headers, body.as_bytes()).is_some_and(|(status, _)| status == 503)
+    });
+}
+
 #[test]
 #[ignore = "needs the rights to mount a file system"]
 fn the_disk_is_full() {
@@ -324,7 +334,7 @@ fn the_disk_is_full() {
     scene.until(30);
     let filler = mount.0.join("filler");
     fill(&filler);
-    patiently("the senders are told to come back", || scene.refused().contains_key(&503));
+    until_refused(&scene.replicas[0].address);
     let body = "{}";
     let head = format!(
         "POST /webhooks/stripe HTTP/1.1\r\nHost: x\r\nConnection: close\r\nStripe-Signature: {}\r\nContent-Length: {}\r\n\r\n{body}",
@@ -356,7 +366,7 @@ fn the_disk_of_the_database_is_full() {
     scene.until(30);
     let filler = Path::new(&folder).join("filler");
     fill(&filler);
-    patiently("the senders are told to come back", || scene.refused().contains_key(&503));
+    until_refused(&scene.replicas[0].address);
     pass(Duration::from_secs(2));
     assert!(scene.replicas.iter_mut().all(|replica| replica.served.as_mut().unwrap().is_running()), "they do not fall over");
     std::fs::remove_file(filler).unwrap();
