@@ -196,7 +196,9 @@ impl Sender {
         if keeps_attempts {
             self.judged.extend_from_slice(&report.attempts);
         } else {
-            self.held.retain(|id| !report.attempts.iter().any(|attempt| attempt.delivery == *id));
+            for attempt in &*report.attempts {
+                self.held.remove(&attempt.delivery);
+            }
         }
         if keeps_news {
             self.news = self.news.take().or_else(|| report.news.clone());
@@ -204,7 +206,9 @@ impl Sender {
         if result.is_err() {
             self.unwanted.extend_from_slice(&report.unwanted);
         } else {
-            self.held.retain(|id| !report.unwanted.iter().any(|(given, _)| given == id));
+            for (id, _) in &report.unwanted {
+                self.held.remove(id);
+            }
         }
         result
     }

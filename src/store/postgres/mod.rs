@@ -38,9 +38,6 @@ const TRIES: u32 = 6;
 const FIRST_WAIT: Duration = Duration::from_millis(2);
 /// So long a replica has for the requests that it took on, before another one takes them over.
 const UNSETTLED_LEASE: Duration = Duration::from_secs(30);
-/// The queue of requests is read in the order of its index: the server's statistics may come from a moment in which it was empty, by
-/// which it would sort the whole of it for every batch.
-const IN_ORDER: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off";
 /// A command beside the bridge needs no more connections.
 const VISIT_CONNECTIONS: usize = 2;
 
@@ -220,21 +217,21 @@ impl Database {
 
     /// Takes on requests for this replica: those that it has already, and those that nobody works at.
     fn take_on(&self, after: RequestId, limit: usize) -> Result<Vec<StoredRequest>, Error> {
-        let sql = format!(
-            "WITH picked AS MATERIALIZED (
-                 SELECT request FROM unsettled
-                 WHERE leased_until IS NULL OR leased_until <= {CLOCK_MILLIS} OR holder = ?1 AND request > ?2
-                 ORDER BY request LIMIT ?3 FOR UPDATE SKIP LOCKED)
-             UPDATE unsettled SET holder = ?1, leased_until = {CLOCK_MILLIS} + ?4 FROM picked
-             WHERE unsettled.request = picked.request RETURNING unsettled.request"
+        let select = format!(
+            "SELECT request FROM unsettled
+             WHERE leased_until IS NULL OR leased_until <= {CLOCK_MILLIS} OR holder = ?1 AND request > ?2
+             ORDER BY request LIMIT ?3 FOR UPDATE SKIP LOCKED"
         );
+        let update = format!("UPDATE unsettled SET holder = $1, leased_until = {CLOCK_MILLIS} + $2 WHERE request = ANY($3)");
         let lease = i64::try_from(UNSETTLED_LEASE.as_millis()).unwrap_or(i64::MAX);
         self.transact(&mut |session| {
-            wait(session.client().batch_execute(IN_ORDER)).map_err(failed)?;
-            let session: &dyn Db = session;
-            let mut ids: Vec<RequestId> = session.rows(&sql, values![self.holder, after, limit, lease], |row| row.get(0))?;
-            ids.sort_unstable();
-            inbox::load(session, &ids)
+            let db: &dyn Db = session;
+            let ids: Vec<RequestId> = session.by_index(|| {
+                let ids = db.rows(&select, values![self.holder, after, limit], |row| row.get(0))?;
+                session.change(&update, &[&self.holder, &lease, &ids])?;
+                Ok(ids)
+            })?;
+            inbox::load(db, &ids)
         })
     }
 }
@@ -262,8 +259,7 @@ impl Store for Postgres {
         let holder = self.database.holder;
         let settle = move |session: &Session| {
             let sql = "DELETE FROM unsettled WHERE request = ANY($1) AND holder = $2";
-            let settled = wait(session.client().execute(sql, &[&requests, &holder])).map_err(failed)?;
-            if usize::try_from(settled) == Ok(requests.len()) {
+            if session.by_index(|| session.change(sql, &[&requests, &holder]))? == requests.len() {
                 return Ok(true);
             }
             Err(Error::Unavailable("this replica stood still for so long that another one settles its requests".to_owned()))
@@ -433,7 +429,7 @@ impl Store for Postgres {
         let session = self.database.session(Vec::new(), false)?;
         session.begin()?;
         // It reads everything, however long that takes.
-        wait(session.client().batch_execute("SET LOCAL statement_timeout = 0")).map_err(failed)?;
+        session.set("SET LOCAL statement_timeout = 0")?;
         let view = check::check(&session)?;
         session.commit()?;
         Ok(view)

@@ -93,9 +93,32 @@ impl Session {
         self.missed.take()
     }
 
-    /// The connection itself, for what only this database can.
-    pub(super) fn client(&self) -> &Object {
+    fn client(&self) -> &Object {
         self.client.as_ref().expect("a session has its connection until it is dropped")
+    }
+
+    /// Does something for which a table is read by its index, in its order. The server may have made its plan in a moment in which a
+    /// queue was empty, by which it would read and sort the whole of it for every batch.
+    pub(super) fn by_index<T>(&self, job: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        self.set("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off")?;
+        let done = job()?;
+        self.set(
+            "SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_bitmapscan TO DEFAULT; SET LOCAL enable_sort TO DEFAULT",
+        )?;
+        Ok(done)
+    }
+
+    /// Settings for the rest of the transaction.
+    pub(super) fn set(&self, settings: &str) -> Result<(), Error> {
+        wait(self.client().batch_execute(settings)).map_err(failed)
+    }
+
+    /// Runs a statement with values that only this database has, such as arrays. Answers with the number of rows that it changed.
+    pub(super) fn change(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<usize, Error> {
+        self.flush()?;
+        let statement = wait(self.client().prepare_cached(sql)).map_err(failed)?;
+        let changed = wait(self.client().execute(&statement, values)).map_err(failed)?;
+        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 
     fn prepare(&self, sql: &str) -> Result<Statement, Error> {
@@ -145,10 +168,7 @@ impl Db for Session {
     }
 
     fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, Error> {
-        self.flush()?;
-        let statement = self.prepare(sql)?;
-        let changed = wait(self.client().execute(&statement, &borrowed(values))).map_err(failed)?;
-        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+        self.change(&numbered(sql), &borrowed(values))
     }
 
     fn put(&self, sql: &str, values: &[Value<'_>], expected: Option<Unchanged>) -> Result<(), Error> {
