@@ -208,22 +208,24 @@ pub(in crate::store) fn record(db: &dyn Db, attempts: &[Attempt]) -> Result<(), 
         let Attempt { delivery, status, reason, request, answer, .. } = attempt;
         let outcome = attempt.outcome.as_str();
         db.write(insert, values![delivery, started_at, finished_at, outcome, status, reason, request, answer])?;
-        let values = question![
-            delivery,
-            attempt.state.as_str(),
-            attempt.due_at.as_millisecond(),
-            attempt.counts,
-            status,
-            reason,
-            finished_at,
-            started_at,
-            attempt.upstream_id,
-            attempt.outcome == AttemptOutcome::RetryLimited,
-            attempt.outcome.may_be_accepted(*status),
-            attempt.lease,
-            attempt.state.is_accepted(),
-        ];
-        db.write(update, &values)?;
+        db.write(
+            update,
+            values![
+                delivery,
+                attempt.state.as_str(),
+                attempt.due_at.as_millisecond(),
+                attempt.counts,
+                status,
+                reason,
+                finished_at,
+                started_at,
+                attempt.upstream_id,
+                attempt.outcome == AttemptOutcome::RetryLimited,
+                attempt.outcome.may_be_accepted(*status),
+                attempt.lease,
+                attempt.state.is_accepted(),
+            ],
+        )?;
     }
     tell_adjustments(db, attempts)
 }

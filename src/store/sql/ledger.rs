@@ -1,7 +1,7 @@
 //! What a batch changes in the ledger, written in one go.
 
 use super::row::{origin, scope, write_sale};
-use super::{Db, Unchanged, adjustments, fetches, question, values};
+use super::{Db, Unchanged, adjustments, fetches, values};
 use crate::attribute::{Changes, DoubleCount, EventRecord, Merge, NewStatement, SaleKey, Tell};
 use crate::domain::{Identity, Scope, Statement, Timestamp};
 use crate::store::Error;
@@ -102,17 +102,19 @@ fn put_identity(db: &dyn Db, place: &Scope, customer: &str, identity: &Identity)
          last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (scope, customer) DO UPDATE SET
          customer_external_id = ?3, customer_origin = ?4, customer_at = ?5, clicks = ?6, first_seen = ?7, last_seen = ?8";
     let external = identity.customer_external_id.as_ref();
-    let values = question![
-        scope(place),
-        customer,
-        external.map(|(found, _)| &found.value),
-        external.map(|(found, _)| origin(&found.origin)),
-        external.map(|(_, at)| at.as_millisecond()),
-        serde_json::to_string(&identity.clicks)?,
-        identity.first_seen.as_millisecond(),
-        identity.last_seen.as_millisecond(),
-    ];
-    db.write(sql, &values)
+    db.write(
+        sql,
+        values![
+            scope(place),
+            customer,
+            external.map(|(found, _)| &found.value),
+            external.map(|(found, _)| origin(&found.origin)),
+            external.map(|(_, at)| at.as_millisecond()),
+            serde_json::to_string(&identity.clicks)?,
+            identity.first_seen.as_millisecond(),
+            identity.last_seen.as_millisecond(),
+        ],
+    )
 }
 
 fn put_statement(db: &dyn Db, new: &NewStatement) -> Result<(), Error> {
@@ -120,41 +122,45 @@ fn put_statement(db: &dyn Db, new: &NewStatement) -> Result<(), Error> {
          DO UPDATE SET scope = ?4, sale = ?5, kind = ?6, provider_id = ?7, amount_minor = ?8, currency = ?9, cumulative = ?10,
          at = ?11";
     let Statement { request, position, at, adjustment } = &new.statement;
-    let values = question![
-        request,
-        position,
-        new.source,
-        scope(&new.scope),
-        new.sale,
-        adjustment.kind.as_str(),
-        adjustment.id,
-        adjustment.money.map(|money| money.minor),
-        adjustment.money.map(|money| money.currency.code()),
-        adjustment.is_cumulative,
-        at.as_millisecond(),
-    ];
-    db.write(sql, &values)
+    db.write(
+        sql,
+        values![
+            request,
+            position,
+            new.source,
+            scope(&new.scope),
+            new.sale,
+            adjustment.kind.as_str(),
+            adjustment.id,
+            adjustment.money.map(|money| money.minor),
+            adjustment.money.map(|money| money.currency.code()),
+            adjustment.is_cumulative,
+            at.as_millisecond(),
+        ],
+    )
 }
 
 fn put_event(db: &dyn Db, event: &EventRecord) -> Result<(), Error> {
     let sql = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (request, position)
          DO UPDATE SET unique_id = ?4, kind = ?5, mode = ?6, at = ?7, outcome = ?8, code = ?9, reason = ?10, sale = ?11,
          late = ?12, digest = ?13 WHERE events.outcome = 'fetching' OR ?14 <> 0";
-    let values = question![
-        event.request,
-        event.position,
-        event.source,
-        event.unique_id,
-        event.kind,
-        event.mode.as_str(),
-        event.at.as_millisecond(),
-        event.outcome.as_str(),
-        event.reason.as_ref().map(|reason| &*reason.code),
-        event.reason.as_ref().map(|reason| &*reason.text),
-        event.sale,
-        event.is_late,
-        event.digest,
-        event.replaces,
-    ];
-    db.write(sql, &values)
+    db.write(
+        sql,
+        values![
+            event.request,
+            event.position,
+            event.source,
+            event.unique_id,
+            event.kind,
+            event.mode.as_str(),
+            event.at.as_millisecond(),
+            event.outcome.as_str(),
+            event.reason.as_ref().map(|reason| &*reason.code),
+            event.reason.as_ref().map(|reason| &*reason.text),
+            event.sale,
+            event.is_late,
+            event.digest,
+            event.replaces,
+        ],
+    )
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Db, Row, Unchanged, question};
+use super::{Db, Row, Unchanged, values};
 use crate::domain::{
     Adjustment, AdjustmentKind, Buyer, Currency, EventName, Found, Mode, Money, Origin, Reason, Sale, SaleState, Scope,
     Statement, from_millis,
@@ -26,42 +26,45 @@ pub(super) fn write_sale(db: &dyn Db, sql: &str, sale: &Sale) -> Result<(), Erro
         SaleState::Parked(reason) => ("parked", None, None, Some(reason)),
         SaleState::Merged(into) => ("merged", None, Some(*into), None),
     };
-    let values = question![
-        sale.id,
-        sale.source,
-        scope(&sale.scope),
-        sale.event.as_str(),
-        sale.rank,
-        sale.money.minor,
-        sale.money.currency.code(),
-        sale.at.as_millisecond(),
-        sale.buyer.customer,
-        value(&sale.buyer.customer_external_id),
-        value(&sale.buyer.click_id),
-        value(&sale.buyer.email),
-        value(&sale.buyer.name),
-        trail(sale),
-        serde_json::to_string(&sale.keys)?,
-        sale.renewal,
-        serde_json::to_string(&sale.awaits)?,
-        serde_json::to_string(&sale.seen)?,
-        state,
-        until,
-        merged_into,
-        parked.map(|reason| &*reason.code),
-        parked.map(|reason| &*reason.text),
-        sale.without_click.as_ref().map(|reason| &*reason.code),
-        sale.without_click.as_ref().map(|reason| &*reason.text),
-        sale.request,
-        sale.counted_at.as_millisecond(),
-        sale.sent_as,
-        serde_json::to_string(&sale.proof)?,
-        serde_json::to_string(&sale.teller)?,
-        sale.paid_at.as_millisecond(),
-        sale.taken_back,
-        sale.adjustments,
-    ];
-    db.put(sql, &values, Some(Unchanged::Damage("a sale that is gone")))
+    db.put(
+        sql,
+        values![
+            sale.id,
+            sale.source,
+            scope(&sale.scope),
+            sale.event.as_str(),
+            sale.rank,
+            sale.money.minor,
+            sale.money.currency.code(),
+            sale.at.as_millisecond(),
+            sale.buyer.customer,
+            value(&sale.buyer.customer_external_id),
+            value(&sale.buyer.click_id),
+            value(&sale.buyer.email),
+            value(&sale.buyer.name),
+            trail(sale),
+            serde_json::to_string(&sale.keys)?,
+            sale.renewal,
+            serde_json::to_string(&sale.awaits)?,
+            serde_json::to_string(&sale.seen)?,
+            state,
+            until,
+            merged_into,
+            parked.map(|reason| &*reason.code),
+            parked.map(|reason| &*reason.text),
+            sale.without_click.as_ref().map(|reason| &*reason.code),
+            sale.without_click.as_ref().map(|reason| &*reason.text),
+            sale.request,
+            sale.counted_at.as_millisecond(),
+            sale.sent_as,
+            serde_json::to_string(&sale.proof)?,
+            serde_json::to_string(&sale.teller)?,
+            sale.paid_at.as_millisecond(),
+            sale.taken_back,
+            sale.adjustments,
+        ],
+        Some(Unchanged::Damage("a sale that is gone")),
+    )
 }
 
 /// Reads a sale from a row of the table.
