@@ -309,7 +309,7 @@ pub struct Pruned {
 /// The contract that every store keeps.
 ///
 /// Durable means: once a call that writes has returned `Ok`, neither a crash of the process nor of the machine undoes it.
-/// Calls that are not `async` read on the calling thread and may block for as long as the disk does.
+/// Calls that are not `async` work on the calling thread and may block for as long as the disk or the database does.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Stores a verified request durably, or recognises it by its fingerprint. Requests that wait together share one

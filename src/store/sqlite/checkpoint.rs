@@ -7,7 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::writer::Handle;
 use crate::store::Error;
@@ -57,11 +57,15 @@ impl Drop for Checkpointer {
 /// One look at the log. Answers whether nothing stood in the way.
 fn fold(connection: &Connection, writer: &Handle) -> bool {
     match fold_in_passes(connection) {
-        Ok(pages) if pages >= RESTART_PAGES => writer.restart_log(),
-        Ok(_) => true,
+        Ok(pages) => {
+            writer.set_full(false);
+            pages < RESTART_PAGES || writer.restart_log()
+        }
         Err(error) => {
+            let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+            writer.set_full(is_full);
             tracing::warn!(%error, "a checkpoint failed; the next one tries again");
-            false
+            is_full // there may be room again at any moment
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The one thread that writes: whatever waits is written in one transaction and answered after its commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -32,16 +34,22 @@ pub(super) struct Writer {
 
 /// A way to the writing thread.
 #[derive(Clone)]
-pub(super) struct Handle(mpsc::Sender<Job>);
+pub(super) struct Handle {
+    jobs: mpsc::Sender<Job>,
+    /// True while the disk has no room for what the log holds.
+    is_full: Arc<AtomicBool>,
+}
 
 impl Writer {
     pub(super) fn start(mut connection: Connection, queue_limit: usize) -> Result<Self, Error> {
         let (sender, jobs) = mpsc::channel(queue_limit);
+        let handle = Handle { jobs: sender, is_full: Arc::default() };
+        let is_full = Arc::clone(&handle.is_full);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || work(&mut connection, jobs))
+            .spawn(move || work(&mut connection, jobs, &is_full))
             .map_err(|error| Error::Unusable(format!("the writing thread cannot be started: {error}")))?;
-        Ok(Self { handle: Some(Handle(sender)), thread: Some(thread) })
+        Ok(Self { handle: Some(handle), thread: Some(thread) })
     }
 
     pub(super) fn handle(&self) -> Handle {
@@ -79,7 +87,7 @@ impl Writer {
     }
 
     fn jobs(&self) -> &mpsc::Sender<Job> {
-        &self.handle.as_ref().expect("the writer is there until it is dropped").0
+        &self.handle.as_ref().expect("the writer is there until it is dropped").jobs
     }
 }
 
@@ -94,12 +102,18 @@ impl Drop for Writer {
 }
 
 impl Handle {
+    /// The disk has no room for what the log holds, or has it again. Without room nothing more is written: the log would take what
+    /// becomes free, and what it holds could never be folded into the file.
+    pub(super) fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::SeqCst);
+    }
+
     /// Lets the writer fold the rest of the log into the file, between two commits, and start the log anew. Answers whether it
     /// could: a reader that looks at the old log stands in the way.
     pub(super) fn restart_log(&self) -> bool {
         let (done, finished) = oneshot::channel();
         // An error only means that the writer ended first.
-        self.0.blocking_send(Job::Checkpoint(done)).is_ok() && finished.blocking_recv().unwrap_or(false)
+        self.jobs.blocking_send(Job::Checkpoint(done)).is_ok() && finished.blocking_recv().unwrap_or(false)
     }
 }
 
@@ -119,18 +133,18 @@ where
     (task, answered)
 }
 
-fn work(connection: &mut Connection, mut jobs: mpsc::Receiver<Job>) {
+fn work(connection: &mut Connection, mut jobs: mpsc::Receiver<Job>, is_full: &AtomicBool) {
     let mut batch = Vec::with_capacity(BATCH_LIMIT);
     while jobs.blocking_recv_many(&mut batch, BATCH_LIMIT) > 0 {
-        write(connection, batch.drain(..));
+        write(connection, batch.drain(..), is_full.load(Ordering::SeqCst));
     }
 }
 
 /// Writes a batch in one transaction and answers everyone after the commit.
-fn write(connection: &Connection, batch: impl Iterator<Item = Job>) {
+fn write(connection: &Connection, batch: impl Iterator<Item = Job>, is_full: bool) {
     let mut answers: Vec<Answer> = Vec::with_capacity(BATCH_LIMIT);
     let mut checkpoints = Vec::new();
-    let begun = execute(connection, "BEGIN IMMEDIATE");
+    let begun = if is_full { Err(full()) } else { execute(connection, "BEGIN IMMEDIATE") };
     for job in batch {
         match job {
             Job::Write(task) => answers.push(task(begun.clone().map(|()| connection))),
@@ -174,6 +188,10 @@ fn in_savepoint<T>(connection: &Connection, write: impl FnOnce(&Connection) -> R
 fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())
+}
+
+fn full() -> Error {
+    Error::Unavailable("the disk is full: what was written last cannot be folded into the file; make room".to_owned())
 }
 
 fn gone() -> Error {
