@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::hints::Hint;
 use super::slice::Place;
 use crate::domain::{
-    AdjustmentRule, DeliveryState, Event, Identity, Key, Mode, Reason, RequestId, Sale, SaleId, Scope, Statement, Timestamp,
+    AdjustmentRule, DeliveryState, Event, Identity, Key, Mode, Reason, RequestId, Sale, SaleId, Scope, Statement, Tallies,
+    Timestamp,
 };
 
 /// Everything that a batch changes.
@@ -48,6 +49,8 @@ pub struct Changes {
     pub tells: Vec<Tell>,
     /// Pairs of sales, both sent, that turned out to be one purchase.
     pub double_counts: Vec<DoubleCount>,
+    /// By how much the hourly counts of sales change.
+    pub tallies: Tallies,
 }
 
 /// A key with the sale it belongs to.

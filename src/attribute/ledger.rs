@@ -7,6 +7,7 @@ use super::changes::{Changes, DoubleCount, EventOutcome, EventRecord, Merge, New
 use super::credit::{Memory, remember};
 use super::settle::{absorb, fill, nothing_left, open, settle};
 use super::slice::{Place, Slice, place};
+use super::tally::{Counted, counted, tally};
 use super::{Renewals, Rules};
 use crate::domain::{Claim, Event, Key, Meaning, Mode, Reason, RequestId, SaleId, SaleState, Scope, Timestamp};
 
@@ -14,7 +15,8 @@ use crate::domain::{Claim, Event, Key, Meaning, Mode, Reason, RequestId, SaleId,
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub(super) slice: Slice,
-    pub(super) loaded: usize,
+    /// How each sale was counted when it was loaded.
+    before: Vec<Option<Counted>>,
     pub(super) by_id: HashMap<SaleId, usize>,
     pub(super) by_key: HashMap<Place, usize>,
     /// The identities of each of the team's own customers.
@@ -43,7 +45,7 @@ pub(super) struct Applied {
 impl Ledger {
     /// A slice as it was loaded.
     pub fn new(slice: Slice) -> Self {
-        let mut ledger = Self { loaded: slice.sales.len(), slice, ..Self::default() };
+        let mut ledger = Self { before: slice.sales.iter().map(counted).collect(), slice, ..Self::default() };
         for index in 0..ledger.slice.sales.len() {
             ledger.index(index);
         }
@@ -71,12 +73,16 @@ impl Ledger {
 
     /// What the store must write.
     pub fn into_changes(mut self) -> Changes {
+        let mut before = self.before.into_iter();
         for (index, sale) in self.slice.sales.into_iter().enumerate() {
-            if index >= self.loaded {
-                self.changes.new_sales.push(sale);
-            } else if self.changed_sales.contains(&index) {
-                self.changes.changed_sales.push(sale);
+            let (is_new, before) = before.next().map_or((true, None), |before| (false, before));
+            if !is_new && !self.changed_sales.contains(&index) {
+                continue;
             }
+            for (counted, sign) in [(before, -1), (counted(&sale), 1)] {
+                counted.into_iter().for_each(|counted| tally(&mut self.changes.tallies, counted, sign));
+            }
+            if is_new { self.changes.new_sales.push(sale) } else { self.changes.changed_sales.push(sale) }
         }
         let hints = &mut self.slice.hints;
         let changed = self.changed_hints.into_iter();

@@ -13,6 +13,7 @@ mod route;
 mod settle;
 mod slice;
 mod take_back;
+mod tally;
 
 pub use changes::{Changes, DoubleCount, EventOutcome, EventRecord, Merge, NewDelivery, NewFetch, NewStatement, SaleKey, Tell};
 pub use hints::{Hint, Pending};

@@ -16,6 +16,7 @@ mod request;
 mod sale;
 mod sale_event;
 mod secret;
+mod tally;
 
 pub use adjustment::{Adjustment, AdjustmentKind, Statement};
 pub use balance::Balance;
@@ -31,6 +32,7 @@ pub use request::{Headers, Request};
 pub use sale::{NOT_TODAY, Sale, SaleState, Teller, invoice_id_of};
 pub use sale_event::{EventName, SaleEvent, invoice_id};
 pub use secret::Secret;
+pub use tally::{Count, Tallied, Tallies, Tally, hour_of, start_of_hour};
 
 /// The inbox number of a stored request; ascending in the order of storage, from 1.
 pub type RequestId = i64;

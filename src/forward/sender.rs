@@ -386,6 +386,7 @@ impl Sender {
         let next = schedule.next(template.counts_repeats(is_adjustment), outcome, tries, now, asked, random);
         Attempt {
             delivery: tried.claimed.id,
+            upstream: self.upstream.name.clone(),
             lease: tried.claimed.lease,
             started_at: tried.started_at,
             finished_at: now,

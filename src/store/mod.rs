@@ -17,7 +17,7 @@ pub use report::{AdjustmentLine, AttributionLine, DoubleLine, ParkedLine, Period
 pub use sqlite::Sqlite;
 pub use views::{
     AdjustmentView, AttemptView, BackupView, BalanceView, CheckView, CopiedView, CopyView, DeliveryView, DoubleView, EventView,
-    FindingView, QueueView, RequestView, SaleView, StepView, UpstreamView,
+    FindingView, QueueView, RequestView, SaleView, StepView, TallyLine, UpstreamView,
 };
 
 use std::collections::HashSet;
@@ -29,7 +29,8 @@ use serde::Serialize;
 
 use crate::attribute::{EventOutcome, Ledger, Slice, Wanted};
 use crate::domain::{
-    AdjustmentRule, Answer, AttemptOutcome, DeliveryId, DeliveryState, Outgoing, Request, RequestId, SaleId, Timestamp,
+    AdjustmentRule, Answer, AttemptOutcome, DeliveryId, DeliveryState, Outgoing, Request, RequestId, SaleId, Tallied, Tallies,
+    Timestamp,
 };
 use crate::verify::Verified;
 
@@ -199,6 +200,8 @@ pub struct Claimed {
 pub struct Attempt {
     /// The delivery.
     pub delivery: DeliveryId,
+    /// The upstream.
+    pub upstream: Arc<str>,
     /// The lease under which it was tried.
     pub lease: LeaseNumber,
     /// When it began.
@@ -549,6 +552,24 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`Error::Unavailable`].
     fn queues(&self) -> Result<QueueView, Error>;
+
+    /// Changes hourly counts that are not changed beside what they count.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; then nothing is counted.
+    async fn tally(&self, counts: Tallies, now: Timestamp) -> Result<(), Error>;
+
+    /// The hourly counts of one kind from an hour (since 1970) on, by hour.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn tallies(&self, what: Tallied, since: i64) -> Result<Vec<TallyLine>, Error>;
+
+    /// When a genuine request of each source was last settled, by name.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn last_seen(&self) -> Result<Vec<(String, Timestamp)>, Error>;
 
     /// Removes what nobody needs any more, in one small step: at most `limit` of it, among not many more. May be made by several
     /// replicas at once. Keys, sales, deliveries, and the event ids that they used up are never removed.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::domain::{DeliveryId, DeliveryState, RequestId, SaleId};
+use crate::domain::{Currency, DeliveryId, DeliveryState, RequestId, SaleId, Timestamp};
 
 /// A sale with its story.
 #[derive(Debug, Clone, Serialize)]
@@ -255,6 +255,25 @@ pub struct QueueView {
     pub dead: u64,
     /// Events for which something has to be fetched.
     pub fetching: u64,
+}
+
+/// One hourly count.
+#[derive(Debug, Clone)]
+pub struct TallyLine {
+    /// Hours since 1970 (UTC).
+    pub hour: i64,
+    /// The source, or the upstream of an attempt.
+    pub source: String,
+    /// The outcome, the code, or how a sale came by its click.
+    pub label: String,
+    /// The currency of the sum, where there is one.
+    pub currency: Option<Currency>,
+    /// How many.
+    pub number: i64,
+    /// How many minor units.
+    pub minor: i128,
+    /// When it was last added to.
+    pub last_at: Timestamp,
 }
 
 /// What a check of the store found.

@@ -278,6 +278,7 @@ async fn what_the_upstream_may_have_and_has_forgotten_is_not_sent_again_by_itsel
     let first = desk.now;
     let attempt = |lease, outcome, state| Attempt {
         delivery: claimed.id,
+        upstream: "cutmeshort".into(),
         lease,
         started_at: first,
         finished_at: first,

@@ -6,7 +6,7 @@ use super::session::failed;
 use crate::store::Error;
 
 /// All migrations, oldest first. A released one is never edited.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_tallies.sql")];
 
 /// The advisory lock under which the layout is changed: the letters of "salebrid".
 const LOCK: i64 = i64::from_be_bytes(*b"salebrid");

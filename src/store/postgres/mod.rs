@@ -22,14 +22,14 @@ pub(super) use self::session::field;
 use self::append::Appender;
 use self::connect::unreachable;
 use self::session::{CLOCK_MILLIS, Session, failed, wait};
-use super::sql::{Db, check, deliveries, fetches, inbox, ledger, past, prune, report, retry, slice, values, views};
+use super::sql::{Db, check, deliveries, fetches, inbox, ledger, past, prune, report, retry, slice, tallies, values, views};
 use super::{
     Access, Appended, Attempt, CheckView, Claimed, Claims, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, Lease,
     LeaseNumber, Past, PastRequest, Period, Prune, Pruned, QueueView, Report, RequestView, Retry, RetryView, SaleView, Store,
-    StoredRequest, UpstreamView,
+    StoredRequest, TallyLine, UpstreamView,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
-use crate::domain::{DeliveryId, Request, RequestId, SaleId, Secret, Timestamp};
+use crate::domain::{DeliveryId, Request, RequestId, SaleId, Secret, Tallied, Tallies, Timestamp};
 use crate::verify::Verified;
 
 /// A transaction that others stand in the way of is made so often; the last time everybody else waits for it.
@@ -117,7 +117,14 @@ impl Postgres {
     }
 
     /// A change of the ledger by the rules, with whatever has to be true before it and is written beside it.
-    async fn fold<F>(&self, wanted: Wanted, now: Timestamp, mut rules: Fold, mut before: F) -> Result<(), Error>
+    async fn fold<F>(
+        &self,
+        wanted: Wanted,
+        settled: Vec<RequestId>,
+        now: Timestamp,
+        mut rules: Fold,
+        mut before: F,
+    ) -> Result<(), Error>
     where
         F: FnMut(&Session) -> Result<bool, Error> + Send + 'static,
     {
@@ -130,7 +137,7 @@ impl Postgres {
                 let mut ledger = Ledger::new(slice::load(session, &wanted, numbers.first)?);
                 rules(&mut ledger);
                 let changes = ledger.into_changes();
-                ledger::write(session, &changes, now)?;
+                ledger::write(session, &changes, &settled, now)?;
                 Ok(changes.new_sales.len())
             });
             // Where it is not known whether they were used, they are not.
@@ -161,7 +168,7 @@ impl Database {
     fn session(&self, missed: Vec<i64>, alone: bool) -> Result<Session, Error> {
         let _context = self.handle.enter();
         let client = wait(self.pool.get()).map_err(unreachable)?;
-        Ok(Session::new(client, missed, alone, self.is_clock_given))
+        Ok(Session::new(client, missed, alone, self.holder, self.is_clock_given))
     }
 
     /// Makes a transaction, again where another one stood in its way.
@@ -257,6 +264,7 @@ impl Store for Postgres {
 
     async fn settle(&self, wanted: Wanted, requests: Vec<RequestId>, now: Timestamp, rules: Fold) -> Result<(), Error> {
         let holder = self.database.holder;
+        let settled = requests.clone();
         let settle = move |session: &Session| {
             let sql = "DELETE FROM unsettled WHERE request = ANY($1) AND holder = $2";
             if session.by_index(|| session.change(sql, &[&requests, &holder]))? == requests.len() {
@@ -264,7 +272,7 @@ impl Store for Postgres {
             }
             Err(Error::Unavailable("this replica stood still for so long that another one settles its requests".to_owned()))
         };
-        self.fold(wanted, now, rules, settle).await
+        self.fold(wanted, settled, now, rules, settle).await
     }
 
     fn due_fetches(&self, source: &str, now: Timestamp, limit: usize) -> Result<Vec<Fetching>, Error> {
@@ -302,7 +310,7 @@ impl Store for Postgres {
             fetches::end(session, &events)?;
             Ok(true)
         };
-        self.fold(wanted, now, rules, settle).await
+        self.fold(wanted, Vec::new(), now, rules, settle).await
     }
 
     async fn expire(&self, now: Timestamp, limit: usize, mut rules: Fold) -> Result<usize, Error> {
@@ -310,7 +318,7 @@ impl Store for Postgres {
             let (loaded, count) = slice::expired(session, now, limit)?;
             let mut ledger = Ledger::new(loaded);
             rules(&mut ledger);
-            ledger::write(session, &ledger.into_changes(), now)?;
+            ledger::write(session, &ledger.into_changes(), &[], now)?;
             Ok(count)
         };
         self.write(expire).await
@@ -329,7 +337,7 @@ impl Store for Postgres {
     }
 
     async fn remap(&self, wanted: Wanted, now: Timestamp, rules: Fold) -> Result<(), Error> {
-        self.fold(wanted, now, rules, |_| Ok(true)).await
+        self.fold(wanted, Vec::new(), now, rules, |_| Ok(true)).await
     }
 
     fn report(&self, period: &Period) -> Result<Report, Error> {
@@ -419,6 +427,18 @@ impl Store for Postgres {
 
     fn queues(&self) -> Result<QueueView, Error> {
         self.read(views::queues)
+    }
+
+    async fn tally(&self, counts: Tallies, now: Timestamp) -> Result<(), Error> {
+        self.write(move |session| tallies::add(session, &counts, now)).await
+    }
+
+    fn tallies(&self, what: Tallied, since: i64) -> Result<Vec<TallyLine>, Error> {
+        self.read(|db| tallies::since(db, what, since))
+    }
+
+    fn last_seen(&self) -> Result<Vec<(String, Timestamp)>, Error> {
+        self.read(tallies::last_seen)
     }
 
     async fn prune(&self, what: Prune, limit: usize) -> Result<Pruned, Error> {

@@ -37,6 +37,9 @@ const POSTGRES: Dialect = Dialect {
     is_shared: true,
 };
 
+/// Replicas write hourly counts into so many rows each.
+const SHARDS: i64 = 16;
+
 /// A statement that waits to be sent.
 struct Waiting {
     sql: String,
@@ -53,13 +56,15 @@ pub(super) struct Session {
     missed: RefCell<Vec<Name>>,
     is_first: Cell<bool>,
     holds_everything: Cell<bool>,
+    /// In which rows of the hourly counts this replica writes.
+    shard: i64,
     is_clock_given: bool,
 }
 
 impl Session {
     /// A session on this connection. `missed` are names that an earlier try could not hold; `alone` keeps every other replica from
-    /// changing anything in the ledger. With `is_clock_given` leases run by the caller's clock instead of the database's.
-    pub(super) fn new(client: Object, missed: Vec<Name>, alone: bool, is_clock_given: bool) -> Self {
+    /// changing anything in the ledger. `holder` is the replica. With `is_clock_given` leases run by the caller's clock instead of the database's.
+    pub(super) fn new(client: Object, missed: Vec<Name>, alone: bool, holder: i64, is_clock_given: bool) -> Self {
         Self {
             client: Some(client),
             is_open: Cell::new(false),
@@ -68,6 +73,7 @@ impl Session {
             missed: RefCell::new(missed),
             is_first: Cell::new(true),
             holds_everything: Cell::new(alone),
+            shard: holder % SHARDS,
             is_clock_given,
         }
     }
@@ -242,6 +248,10 @@ impl Db for Session {
         missed.extend(self.held.borrow().iter());
         missed.extend(new);
         Err(Error::Conflict("another replica is at the same purchase".to_owned()))
+    }
+
+    fn shard(&self) -> i64 {
+        self.shard
     }
 
     fn lease_clock(&self, now: Timestamp) -> Result<Timestamp, Error> {

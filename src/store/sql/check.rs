@@ -20,7 +20,10 @@ const fn rule(name: &'static str, wrong: &'static str, sql: &'static str) -> Rul
 /// Where a rule says this, the database's own word for a settled request stands.
 const IS_SETTLED: &str = "{is_settled}";
 
-const RULES: [Rule; 22] = [
+/// The same for how the click of a sale was come by.
+const CLICK_FROM: &str = "{click_from}";
+
+const RULES: [Rule; 23] = [
     rule(
         "request_settled",
         "a settled request has no event (the example is a request)",
@@ -68,6 +71,26 @@ const RULES: [Rule; 22] = [
         "group_sale",
         "a key that groups leads to a sale that is gone (sale)",
         "SELECT COUNT(*), MIN(sale) FROM sale_groups WHERE NOT EXISTS (SELECT 1 FROM sales WHERE sales.id = sale_groups.sale)",
+    ),
+    rule(
+        "tally_sales",
+        "an hourly count of sales is not what the sales of that hour add up to (the hour, counted from 1970)",
+        "SELECT COUNT(*), MIN(hour) FROM (
+             SELECT hour FROM (
+                 SELECT what, hour, source, label, currency, number, units, rest FROM tallies WHERE what IN ('sale', 'taken_back')
+                 UNION ALL
+                 SELECT what, at / 3600000, source, label, currency, -1, -(minor / 1000000000), -(minor % 1000000000) FROM (
+                     SELECT 'sale' AS what, at, source, currency, scope, state, parked_code, amount_minor AS minor, CASE WHEN parked_code IS NOT NULL THEN 'parked:' || parked_code WHEN {click_from} = 'request' THEN 'attributed'
+                         WHEN {click_from} IS NOT NULL THEN 'remembered' WHEN click_code IS NOT NULL THEN 'unattributed:' || click_code ELSE 'waiting' END AS label FROM sales
+                     UNION ALL
+                     SELECT 'taken_back', at, source, currency, scope, state, parked_code, taken_back, CASE WHEN parked_code IS NOT NULL THEN 'parked:' || parked_code WHEN {click_from} = 'request' THEN 'attributed'
+                         WHEN {click_from} IS NOT NULL THEN 'remembered' WHEN click_code IS NOT NULL THEN 'unattributed:' || click_code ELSE 'waiting' END FROM sales WHERE taken_back <> 0
+                 ) AS counted
+                 WHERE scope LIKE 'live:%' AND state <> 'merged' AND COALESCE(parked_code, '') <> 'not_a_sale_today'
+             ) AS lines
+             GROUP BY what, hour, source, label, currency
+             HAVING SUM(number) <> 0 OR SUM(units) + SUM(rest) / 1000000000 <> 0 OR SUM(rest) % 1000000000 <> 0
+         ) AS differing",
     ),
     rule(
         "double_count_sales",
@@ -154,7 +177,13 @@ pub(in crate::store) fn check(db: &dyn Db) -> Result<CheckView, Error> {
     })?;
     let mut view = counts.ok_or_else(|| damaged("the counts of the tables"))?;
     for Rule { name, wrong, sql } in &RULES {
-        judge(db, &mut view, name, wrong, &sql.replace(IS_SETTLED, db.dialect().is_settled))?;
+        judge(
+            db,
+            &mut view,
+            name,
+            wrong,
+            &sql.replace(IS_SETTLED, db.dialect().is_settled).replace(CLICK_FROM, db.dialect().click_from),
+        )?;
     }
     Ok(view)
 }

@@ -29,7 +29,7 @@ const fn table(name: &'static str, key: usize, columns: &'static str) -> Table {
 }
 
 /// Every table but those that only one of the stores has.
-pub(in crate::store) const TABLES: [Table; 14] = [
+pub(in crate::store) const TABLES: [Table; 15] = [
     table("inbox", 1, "id, source, received_at, url, headers, body, digest, query"),
     table("events", 2, "request, position, source, unique_id, kind, mode, at, outcome, code, reason, sale, late, digest"),
     table(
@@ -55,6 +55,7 @@ pub(in crate::store) const TABLES: [Table; 14] = [
     ),
     table("attempts", 2, "delivery, number, started_at, finished_at, outcome, status, reason, request, answer"),
     table("upstreams", 1, "name, paused, reason, since, by_hand"),
+    table("tallies", 6, "what, hour, source, label, currency, shard, number, units, rest, last_at"),
 ];
 
 impl Table {

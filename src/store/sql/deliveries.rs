@@ -1,10 +1,10 @@
 //! The queue of deliveries: claimed under a lease, recorded, paused.
 
 use super::row::{damaged, scope_from};
-use super::{Db, Row, Value, adjustments, question, values};
+use super::{Db, Row, Value, adjustments, question, tallies, values};
 use crate::domain::{
     AdjustmentStep, AttemptOutcome, Currency, DeliveryId, EventName, Key, Limiter, Money, Outgoing, SaleEvent, SaleId, Scope,
-    Timestamp, from_millis, invoice_id_of,
+    Tallied, Tallies, Tally, Timestamp, from_millis, invoice_id_of,
 };
 use crate::store::{Attempt, Claimed, Claims, Error, Lease, LeaseNumber};
 
@@ -227,7 +227,19 @@ pub(in crate::store) fn record(db: &dyn Db, attempts: &[Attempt]) -> Result<(), 
             ],
         )?;
     }
-    tell_adjustments(db, attempts)
+    tell_adjustments(db, attempts)?;
+    tally(db, attempts)
+}
+
+/// Counts the attempts, each in the hour in which it ended.
+fn tally(db: &dyn Db, attempts: &[Attempt]) -> Result<(), Error> {
+    let Some(last) = attempts.iter().map(|attempt| attempt.finished_at).max() else { return Ok(()) };
+    let mut counts = Tallies::default();
+    for attempt in attempts {
+        let tally = Tally::new(Tallied::Attempt, attempt.finished_at, attempt.upstream.clone(), attempt.outcome.as_str());
+        counts.add(tally, 1, 0);
+    }
+    tallies::add(db, &counts, last)
 }
 
 /// Upstreams that have a sale now may have to be told what was taken back of it.

@@ -1,12 +1,13 @@
 //! What a batch changes in the ledger, written in one go.
 
 use super::row::{origin, scope, write_sale};
-use super::{Db, Unchanged, adjustments, fetches, values};
+use super::{Db, Unchanged, adjustments, fetches, tallies, values};
 use crate::attribute::{Changes, DoubleCount, EventRecord, Merge, NewStatement, SaleKey, Tell};
-use crate::domain::{Identity, Scope, Statement, Timestamp};
+use crate::domain::{Identity, RequestId, Scope, Statement, Timestamp};
 use crate::store::Error;
 
-pub(in crate::store) fn write(db: &dyn Db, changes: &Changes, now: Timestamp) -> Result<(), Error> {
+/// Writes the changes; `settled` are the requests that are settled with them for the first time.
+pub(in crate::store) fn write(db: &dyn Db, changes: &Changes, settled: &[RequestId], now: Timestamp) -> Result<(), Error> {
     changes.new_sales.iter().try_for_each(|sale| write_sale(db, INSERT_SALE, sale))?;
     changes.changed_sales.iter().try_for_each(|sale| write_sale(db, UPDATE_SALE, sale))?;
     put_keys(db, changes)?;
@@ -39,7 +40,9 @@ pub(in crate::store) fn write(db: &dyn Db, changes: &Changes, now: Timestamp) ->
         db.write("INSERT INTO double_counts VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", values![first, second, request])?;
         tracing::error!(sale.id = first, other = second, request.id = request, "a possible double count: both sales were sent");
     }
-    Ok(())
+    let mut counts = changes.tallies.clone();
+    tallies::note_events(&mut counts, &changes.events, settled, now);
+    tallies::add(db, &counts, now)
 }
 
 fn put_keys(db: &dyn Db, changes: &Changes) -> Result<(), Error> {

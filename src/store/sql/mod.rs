@@ -17,6 +17,7 @@ pub(super) mod retry;
 mod row;
 pub(super) mod slice;
 mod story;
+pub(super) mod tallies;
 mod value;
 pub(super) mod views;
 
@@ -74,6 +75,9 @@ pub(super) trait Db {
     /// # Errors
     /// [`Error::Conflict`]: another replica is at it.
     fn hold(&self, names: &dyn Fn() -> Vec<Name>) -> Result<(), Error>;
+
+    /// In which rows of the hourly counts this process writes, so that replicas seldom wait for each other.
+    fn shard(&self) -> i64;
 
     /// The time by which leases run: every replica must mean the same.
     fn lease_clock(&self, now: Timestamp) -> Result<Timestamp, Error>;

@@ -78,6 +78,10 @@ impl Db for Connection {
         Ok(())
     }
 
+    fn shard(&self) -> i64 {
+        0
+    }
+
     fn lease_clock(&self, now: Timestamp) -> Result<Timestamp, Error> {
         Ok(now)
     }

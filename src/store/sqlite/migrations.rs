@@ -5,12 +5,13 @@ use rusqlite::Connection;
 use crate::store::Error;
 
 /// All migrations, oldest first. A released one is never edited.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_fetches.sql"),
     include_str!("migrations/0003_ledger.sql"),
     include_str!("migrations/0004_upstreams.sql"),
     include_str!("migrations/0005_leases.sql"),
+    include_str!("migrations/0006_tallies.sql"),
 ];
 
 /// Brings the file to the newest layout, each step in a transaction of its own.

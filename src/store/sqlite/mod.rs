@@ -21,14 +21,14 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::writer::Writer;
-use super::sql::{deliveries, fetches, ledger, past, prune, report, retry, slice, views};
+use super::sql::{deliveries, fetches, ledger, past, prune, report, retry, slice, tallies, views};
 use super::{
     Access, Appended, Attempt, BackupView, CheckView, Claimed, Claims, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold,
     Lease, LeaseNumber, Past, PastRequest, Period, Prune, Pruned, QueueView, Report, RequestView, Retry, RetryView, SaleView,
-    Store, StoredRequest, UpstreamView,
+    Store, StoredRequest, TallyLine, UpstreamView,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
-use crate::domain::{DeliveryId, Request, RequestId, SaleId, Timestamp};
+use crate::domain::{DeliveryId, Request, RequestId, SaleId, Tallied, Tallies, Timestamp};
 use crate::verify::Verified;
 
 /// So long a write waits for another process that writes, such as `deliveries retry`.
@@ -114,7 +114,7 @@ impl Store for Sqlite {
 
     async fn settle(&self, wanted: Wanted, requests: Vec<RequestId>, now: Timestamp, mut rules: Fold) -> Result<(), Error> {
         let settle = move |connection: &Connection| {
-            fold(connection, &wanted, now, &mut rules)?;
+            fold(connection, &wanted, &requests, now, &mut rules)?;
             inbox::mark(connection, &requests)
         };
         self.writer.run(settle).await
@@ -149,7 +149,7 @@ impl Store for Sqlite {
     ) -> Result<(), Error> {
         let settle = move |connection: &Connection| {
             fetches::end(connection, &events)?;
-            fold(connection, &wanted, now, &mut rules)
+            fold(connection, &wanted, &[], now, &mut rules)
         };
         self.writer.run(settle).await
     }
@@ -159,7 +159,7 @@ impl Store for Sqlite {
             let (loaded, count) = slice::expired(connection, now, limit)?;
             let mut slice = Ledger::new(loaded);
             rules(&mut slice);
-            ledger::write(connection, &slice.into_changes(), now)?;
+            ledger::write(connection, &slice.into_changes(), &[], now)?;
             Ok(count)
         };
         self.writer.run(expire).await
@@ -178,7 +178,7 @@ impl Store for Sqlite {
     }
 
     async fn remap(&self, wanted: Wanted, now: Timestamp, mut rules: Fold) -> Result<(), Error> {
-        self.writer.run(move |connection| fold(connection, &wanted, now, &mut rules)).await
+        self.writer.run(move |connection| fold(connection, &wanted, &[], now, &mut rules)).await
     }
 
     fn report(&self, period: &Period) -> Result<Report, Error> {
@@ -269,6 +269,18 @@ impl Store for Sqlite {
         self.read(|connection| views::queues(connection))
     }
 
+    async fn tally(&self, counts: Tallies, now: Timestamp) -> Result<(), Error> {
+        self.writer.run(move |connection| tallies::add(connection, &counts, now)).await
+    }
+
+    fn tallies(&self, what: Tallied, since: i64) -> Result<Vec<TallyLine>, Error> {
+        self.read(|connection| tallies::since(connection, what, since))
+    }
+
+    fn last_seen(&self) -> Result<Vec<(String, Timestamp)>, Error> {
+        self.read(|connection| tallies::last_seen(connection))
+    }
+
     async fn prune(&self, what: Prune, limit: usize) -> Result<Pruned, Error> {
         self.writer.run(move |connection| prune::prune(connection, what, limit)).await
     }
@@ -279,10 +291,10 @@ impl Store for Sqlite {
 }
 
 /// Loads the part of the ledger that is wanted, lets the rules change it, and writes the changes.
-fn fold(connection: &Connection, wanted: &Wanted, now: Timestamp, rules: &mut Fold) -> Result<(), Error> {
+fn fold(connection: &Connection, wanted: &Wanted, settled: &[RequestId], now: Timestamp, rules: &mut Fold) -> Result<(), Error> {
     let mut slice = Ledger::new(slice::load(connection, wanted, slice::next_sale(connection)?)?);
     rules(&mut slice);
-    ledger::write(connection, &slice.into_changes(), now)
+    ledger::write(connection, &slice.into_changes(), settled, now)
 }
 
 /// Keeps a second server away from the file for as long as the answer lives. The lock stands beside the file itself, by

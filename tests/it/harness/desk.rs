@@ -202,6 +202,7 @@ impl Desk {
                 sent.push(claimed.sale);
                 let attempt = Attempt {
                     delivery: claimed.id,
+                    upstream: route.upstream.clone(),
                     lease: claimed.lease,
                     started_at: self.now,
                     finished_at: self.now,
