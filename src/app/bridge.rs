@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::runtime::Handle;
 
 use super::config::Checked;
-use super::retention;
+use super::{index, retention};
 use crate::domain::Clock;
 use crate::enrich::{Enricher, HttpFetcher};
 use crate::forward::Sender;
@@ -122,6 +122,8 @@ impl Bridge {
         let retention_bell = Arc::new(Bell::default());
         let retention = retention::run(Arc::clone(&store), Arc::clone(&clock), config.retention, Arc::clone(&retention_bell));
         callers.push(actix_web::rt::spawn(retention));
+        let index = index::run(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&retention_bell));
+        callers.push(actix_web::rt::spawn(index));
         let pipeline = Pipeline::new(Arc::clone(&store), config.sources, config.rules);
         let bells: Vec<_> = sender_bells.iter().chain(&enricher_bells).cloned().collect();
         let fold = Some(fold(pipeline, clock, Arc::clone(&fold_bell), bells)?);

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod config;
+mod index;
 mod retention;
 
 pub use bridge::{Bridge, StartError};

@@ -2,6 +2,7 @@
 
 mod copy;
 mod error;
+mod listing;
 mod place;
 mod postgres;
 mod report;
@@ -11,13 +12,15 @@ mod views;
 
 pub use copy::copy;
 pub use error::Error;
+pub use listing::{AdjustmentFilter, DeliveryFilter, PAGE_LIMIT, Page, Paging, RequestFilter, SaleFilter};
 pub use place::{Access, Config, Place};
 pub use postgres::Postgres;
 pub use report::{AdjustmentLine, AttributionLine, DoubleLine, ParkedLine, Period, Report, SalesLine, TestLine};
 pub use sqlite::Sqlite;
 pub use views::{
-    AdjustmentView, AttemptView, BackupView, BalanceView, CheckView, CopiedView, CopyView, DeliveryView, DoubleView, EventView,
-    FindingView, QueueView, RequestView, SaleView, StepView, TallyLine, UpstreamView,
+    AdjustmentView, AttemptView, BackupView, BalanceView, CheckView, ClickView, CopiedView, CopyView, DeliveryView, DoubleView,
+    EventView, FindingView, IdentityView, ListedAdjustmentView, QueueView, RequestView, SaleView, StepView, TallyLine,
+    UpstreamView,
 };
 
 use std::collections::HashSet;
@@ -507,6 +510,49 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`Error::Unavailable`].
     fn sales(&self, limit: usize) -> Result<Vec<SaleView>, Error>;
+
+    /// A page of sales.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn list_sales(&self, filter: &SaleFilter, paging: &Paging) -> Result<Page<SaleView>, Error>;
+
+    /// The sales that are known by exactly this text (an invoice id, an e-mail address, a customer, a click, a provider's id), newest
+    /// first, at most `limit`; and how many there are, counted up to a thousand.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn search_sales(&self, text: &str, limit: usize) -> Result<(Vec<SaleView>, usize), Error>;
+
+    /// Makes the next block of sales fit to be searched, where one is old enough. Answers whether there may be another.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; until the next call its sales are searched one by one.
+    async fn seal_sales(&self, now: Timestamp) -> Result<bool, Error>;
+
+    /// A page of requests, without their bodies.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn list_requests(&self, filter: &RequestFilter, paging: &Paging) -> Result<Page<RequestView>, Error>;
+
+    /// A page of deliveries, without their attempts.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn list_deliveries(&self, filter: &DeliveryFilter, paging: &Paging) -> Result<Page<DeliveryView>, Error>;
+
+    /// A page of what was said of money that went back.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn list_adjustments(&self, filter: &AdjustmentFilter, paging: &Paging) -> Result<Page<ListedAdjustmentView>, Error>;
+
+    /// What is remembered of a customer, be it a provider's or the team's own.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn identities(&self, customer: &str) -> Result<Vec<IdentityView>, Error>;
 
     /// Whether several processes may serve this store at once.
     fn is_shared(&self) -> bool;

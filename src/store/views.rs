@@ -221,6 +221,72 @@ pub struct AttemptView {
     pub answer: String,
 }
 
+/// What was said of money that went back, in a listing.
+#[derive(Debug, Clone, Serialize)]
+pub struct ListedAdjustmentView {
+    /// The request that held the event.
+    pub request: RequestId,
+    /// The event's place in it, from 0.
+    pub position: u16,
+    /// The source.
+    pub source: String,
+    /// The sale; without one it waits for its sale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sale: Option<SaleId>,
+    /// `refund`, `dispute_opened` and so on.
+    pub kind: String,
+    /// The provider's id of the refund or dispute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// How much, in major units with exact digits; without it: all of the sale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Value>,
+    /// The currency of the amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// True where the amount is all that went back so far.
+    pub cumulative: bool,
+    /// When, by the provider's word (RFC 3339).
+    pub at: String,
+}
+
+/// What is remembered of a customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IdentityView {
+    /// The account at the provider; empty for the team's own customer across sources.
+    pub account: String,
+    /// Live or test.
+    pub mode: String,
+    /// Under which id it is remembered.
+    pub customer: String,
+    /// The team's own id.
+    #[serde(rename = "customerExternalId", skip_serializing_if = "Option::is_none")]
+    pub customer_external_id: Option<String>,
+    /// The request that told it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told_by: Option<RequestId>,
+    /// The clicks, oldest first.
+    pub clicks: Vec<ClickView>,
+    /// When an event first spoke of it (RFC 3339).
+    pub first_seen: String,
+    /// When one last did (RFC 3339).
+    pub last_seen: String,
+}
+
+/// A click that is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClickView {
+    /// The click.
+    #[serde(rename = "clickId")]
+    pub click_id: String,
+    /// When it was told (RFC 3339).
+    pub at: String,
+    /// The request that told it.
+    pub request: RequestId,
+    /// True where it was only ever told by events that repeat an old purchase.
+    pub repeated: bool,
+}
+
 /// An upstream's queue.
 #[derive(Debug, Clone, Serialize)]
 pub struct UpstreamView {

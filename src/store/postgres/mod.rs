@@ -22,11 +22,14 @@ pub(super) use self::session::field;
 use self::append::Appender;
 use self::connect::unreachable;
 use self::session::{CLOCK_MILLIS, Session, failed, wait};
-use super::sql::{Db, check, deliveries, fetches, inbox, ledger, past, prune, report, retry, slice, tallies, values, views};
+use super::sql::{
+    Db, check, deliveries, fetches, inbox, ledger, listing, past, prune, report, retry, search, slice, tallies, values, views,
+};
 use super::{
-    Access, Appended, Attempt, CheckView, Claimed, Claims, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, Lease,
-    LeaseNumber, Past, PastRequest, Period, Prune, Pruned, QueueView, Report, RequestView, Retry, RetryView, SaleView, Store,
-    StoredRequest, TallyLine, UpstreamView,
+    Access, AdjustmentFilter, Appended, Attempt, CheckView, Claimed, Claims, DeliveryFilter, DeliveryView, Error, Fetched,
+    Fetching, Fingerprint, Fold, IdentityView, Lease, LeaseNumber, ListedAdjustmentView, Page, Paging, Past, PastRequest, Period,
+    Prune, Pruned, QueueView, Report, RequestFilter, RequestView, Retry, RetryView, SaleFilter, SaleView, Store, StoredRequest,
+    TallyLine, UpstreamView,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Secret, Tallied, Tallies, Timestamp};
@@ -391,6 +394,37 @@ impl Store for Postgres {
 
     fn outgoing(&self, id: DeliveryId) -> Result<Option<Claimed>, Error> {
         self.read(|db| deliveries::outgoing(db, id))
+    }
+
+    fn list_sales(&self, filter: &SaleFilter, paging: &Paging) -> Result<Page<SaleView>, Error> {
+        self.read(|db| listing::sales(db, filter, paging))
+    }
+
+    fn search_sales(&self, text: &str, limit: usize) -> Result<(Vec<SaleView>, usize), Error> {
+        self.read(|db| {
+            let ids = search::search(db, text)?;
+            Ok((listing::sales_by_id(db, &ids[..ids.len().min(limit)])?, ids.len()))
+        })
+    }
+
+    async fn seal_sales(&self, now: Timestamp) -> Result<bool, Error> {
+        self.write(move |session| search::seal(session, now)).await
+    }
+
+    fn list_requests(&self, filter: &RequestFilter, paging: &Paging) -> Result<Page<RequestView>, Error> {
+        self.read(|db| listing::requests(db, filter, paging))
+    }
+
+    fn list_deliveries(&self, filter: &DeliveryFilter, paging: &Paging) -> Result<Page<DeliveryView>, Error> {
+        self.read(|db| listing::deliveries(db, filter, paging))
+    }
+
+    fn list_adjustments(&self, filter: &AdjustmentFilter, paging: &Paging) -> Result<Page<ListedAdjustmentView>, Error> {
+        self.read(|db| listing::adjustments(db, filter, paging))
+    }
+
+    fn identities(&self, customer: &str) -> Result<Vec<IdentityView>, Error> {
+        self.read(|db| listing::identities(db, customer))
     }
 
     fn is_shared(&self) -> bool {

@@ -29,7 +29,7 @@ const fn table(name: &'static str, key: usize, columns: &'static str) -> Table {
 }
 
 /// Every table but those that only one of the stores has.
-pub(in crate::store) const TABLES: [Table; 15] = [
+pub(in crate::store) const TABLES: [Table; 17] = [
     table("inbox", 1, "id, source, received_at, url, headers, body, digest, query"),
     table("events", 2, "request, position, source, unique_id, kind, mode, at, outcome, code, reason, sale, late, digest"),
     table(
@@ -56,6 +56,8 @@ pub(in crate::store) const TABLES: [Table; 15] = [
     table("attempts", 2, "delivery, number, started_at, finished_at, outcome, status, reason, request, answer"),
     table("upstreams", 1, "name, paused, reason, since, by_hand"),
     table("tallies", 6, "what, hour, source, label, currency, shard, number, units, rest, last_at"),
+    table("sale_hashes", 1, "last, hashes"),
+    table("sale_hashes_later", 2, "hash, sale"),
 ];
 
 impl Table {

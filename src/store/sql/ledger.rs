@@ -1,7 +1,7 @@
 //! What a batch changes in the ledger, written in one go.
 
 use super::row::{origin, scope, write_sale};
-use super::{Db, Unchanged, adjustments, fetches, tallies, values};
+use super::{Db, Unchanged, adjustments, fetches, search, tallies, values};
 use crate::attribute::{Changes, DoubleCount, EventRecord, Merge, NewStatement, SaleKey, Tell};
 use crate::domain::{Identity, RequestId, Scope, Statement, Timestamp};
 use crate::store::Error;
@@ -40,6 +40,7 @@ pub(in crate::store) fn write(db: &dyn Db, changes: &Changes, settled: &[Request
         db.write("INSERT INTO double_counts VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", values![first, second, request])?;
         tracing::error!(sale.id = first, other = second, request.id = request, "a possible double count: both sales were sent");
     }
+    search::note_changed(db, &changes.changed_sales)?;
     let mut counts = changes.tallies.clone();
     tallies::note_events(&mut counts, &changes.events, settled, now);
     tallies::add(db, &counts, now)

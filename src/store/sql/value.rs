@@ -177,6 +177,14 @@ impl Row<'_> {
         T::from_field(self.field(column)?).ok_or_else(|| Error::Damaged(format!("a value of another kind in column {column}")))
     }
 
+    /// A column that holds bytes.
+    pub(in crate::store) fn bytes(&self, column: usize) -> Result<&[u8], Error> {
+        match self.field(column)? {
+            Some(Field::Blob(bytes)) => Ok(bytes),
+            Some(Field::Integer(_) | Field::Text(_)) | None => Err(damaged("bytes that are none")),
+        }
+    }
+
     /// A column that is a text.
     pub(in crate::store) fn text(&self, column: usize) -> Result<&str, Error> {
         match self.field(column)? {

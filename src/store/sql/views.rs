@@ -21,14 +21,14 @@ pub(in crate::store) fn sale(db: &dyn Db, id: SaleId) -> Result<Option<SaleView>
 }
 
 /// A request without its events.
-struct Received {
+pub(super) struct Received {
     id: RequestId,
     source: String,
     received_at: i64,
     bytes: usize,
 }
 
-fn received(row: &Row<'_>) -> Result<Received, Error> {
+pub(super) fn received(row: &Row<'_>) -> Result<Received, Error> {
     Ok(Received { id: row.get(0)?, source: row.get(1)?, received_at: row.get(2)?, bytes: row.get(3)? })
 }
 
@@ -142,7 +142,7 @@ fn adjustment(row: &Row<'_>) -> Result<Option<StepView>, Error> {
     Ok(Some(StepView { number, amount: amount(minor), taken_back: amount(taken_back), currency }))
 }
 
-fn request_view(db: &dyn Db, Received { id, source, received_at, bytes }: Received) -> Result<RequestView, Error> {
+pub(super) fn request_view(db: &dyn Db, Received { id, source, received_at, bytes }: Received) -> Result<RequestView, Error> {
     let sql = format!("SELECT {EVENT_COLUMNS} FROM events WHERE request = ?1 ORDER BY position");
     let events: Vec<EventView> = db.rows(&sql, values![id], event_view)?;
     let strongest = ["sale", "adjustment", "corroborates", "fetching", "parked", "ignored", "duplicate"];

@@ -21,10 +21,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::writer::Writer;
-use super::sql::{deliveries, fetches, ledger, past, prune, report, retry, slice, tallies, views};
+use super::sql::{deliveries, fetches, ledger, listing, past, prune, report, retry, search, slice, tallies, views};
 use super::{
-    Access, Appended, Attempt, BackupView, CheckView, Claimed, Claims, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold,
-    Lease, LeaseNumber, Past, PastRequest, Period, Prune, Pruned, QueueView, Report, RequestView, Retry, RetryView, SaleView,
+    Access, AdjustmentFilter, Appended, Attempt, BackupView, CheckView, Claimed, Claims, DeliveryFilter, DeliveryView, Error,
+    Fetched, Fetching, Fingerprint, Fold, IdentityView, Lease, LeaseNumber, ListedAdjustmentView, Page, Paging, Past,
+    PastRequest, Period, Prune, Pruned, QueueView, Report, RequestFilter, RequestView, Retry, RetryView, SaleFilter, SaleView,
     Store, StoredRequest, TallyLine, UpstreamView,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
@@ -42,7 +43,10 @@ pub struct Sqlite {
     // Dropped first: it holds a way to the writer, which ends when the last way is gone.
     _checkpointer: Option<checkpoint::Checkpointer>,
     writer: Writer,
+    /// For the fold and the senders.
     reader: Mutex<Connection>,
+    /// For people, who must not make the fold wait.
+    visitor: Mutex<Connection>,
     _lock: Option<File>,
 }
 
@@ -76,7 +80,8 @@ impl Sqlite {
             Access::Serve => Some(checkpoint::Checkpointer::start(connect(path, access)?, writer.handle())?),
             Access::Visit | Access::Scratch => None,
         };
-        Ok(Self { _checkpointer: checkpointer, writer, reader, _lock: lock })
+        let visitor = Mutex::new(connect(path, access)?);
+        Ok(Self { _checkpointer: checkpointer, writer, reader, visitor, _lock: lock })
     }
 
     /// Copies the store in the file `path` to `target`, whole and compact, beside a server that may be running, and reads the copy
@@ -87,6 +92,10 @@ impl Sqlite {
     /// refuses; [`Error::Damaged`] where the copy does not hold what it should. Then nothing is left at `target`.
     pub fn backup(path: &Path, target: &Path) -> Result<BackupView, Error> {
         backup::backup(path, target)
+    }
+
+    fn look<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        query(&self.visitor.lock().expect("a visitor does not panic while it holds the connection"))
     }
 
     pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
@@ -182,7 +191,7 @@ impl Store for Sqlite {
     }
 
     fn report(&self, period: &Period) -> Result<Report, Error> {
-        self.read(|connection| report::report(connection, period))
+        self.look(|connection| report::report(connection, period))
     }
 
     async fn claim(&self, lease: Lease) -> Result<Claims, Error> {
@@ -226,11 +235,42 @@ impl Store for Sqlite {
     }
 
     fn retryable(&self, which: &Retry, limit: usize) -> Result<RetryView, Error> {
-        self.read(|connection| retry::retryable(connection, which, limit))
+        self.look(|connection| retry::retryable(connection, which, limit))
     }
 
     fn outgoing(&self, id: DeliveryId) -> Result<Option<Claimed>, Error> {
-        self.read(|connection| deliveries::outgoing(connection, id))
+        self.look(|connection| deliveries::outgoing(connection, id))
+    }
+
+    fn list_sales(&self, filter: &SaleFilter, paging: &Paging) -> Result<Page<SaleView>, Error> {
+        self.look(|connection| listing::sales(connection, filter, paging))
+    }
+
+    fn search_sales(&self, text: &str, limit: usize) -> Result<(Vec<SaleView>, usize), Error> {
+        self.look(|db| {
+            let ids = search::search(db, text)?;
+            Ok((listing::sales_by_id(db, &ids[..ids.len().min(limit)])?, ids.len()))
+        })
+    }
+
+    async fn seal_sales(&self, now: Timestamp) -> Result<bool, Error> {
+        self.writer.run(move |connection| search::seal(connection, now)).await
+    }
+
+    fn list_requests(&self, filter: &RequestFilter, paging: &Paging) -> Result<Page<RequestView>, Error> {
+        self.look(|connection| listing::requests(connection, filter, paging))
+    }
+
+    fn list_deliveries(&self, filter: &DeliveryFilter, paging: &Paging) -> Result<Page<DeliveryView>, Error> {
+        self.look(|connection| listing::deliveries(connection, filter, paging))
+    }
+
+    fn list_adjustments(&self, filter: &AdjustmentFilter, paging: &Paging) -> Result<Page<ListedAdjustmentView>, Error> {
+        self.look(|connection| listing::adjustments(connection, filter, paging))
+    }
+
+    fn identities(&self, customer: &str) -> Result<Vec<IdentityView>, Error> {
+        self.look(|connection| listing::identities(connection, customer))
     }
 
     fn is_shared(&self) -> bool {
@@ -238,35 +278,35 @@ impl Store for Sqlite {
     }
 
     fn sales(&self, limit: usize) -> Result<Vec<SaleView>, Error> {
-        self.read(|connection| views::sales(connection, limit))
+        self.look(|connection| views::sales(connection, limit))
     }
 
     fn sale(&self, id: SaleId) -> Result<Option<SaleView>, Error> {
-        self.read(|connection| views::sale(connection, id))
+        self.look(|connection| views::sale(connection, id))
     }
 
     fn requests(&self, limit: usize) -> Result<Vec<RequestView>, Error> {
-        self.read(|connection| views::requests(connection, limit))
+        self.look(|connection| views::requests(connection, limit))
     }
 
     fn request(&self, id: RequestId) -> Result<Option<(RequestView, Request)>, Error> {
-        self.read(|connection| views::request(connection, id))
+        self.look(|connection| views::request(connection, id))
     }
 
     fn deliveries(&self, limit: usize) -> Result<Vec<DeliveryView>, Error> {
-        self.read(|connection| views::deliveries(connection, limit))
+        self.look(|connection| views::deliveries(connection, limit))
     }
 
     fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryView>, Error> {
-        self.read(|connection| views::delivery(connection, id))
+        self.look(|connection| views::delivery(connection, id))
     }
 
     fn upstreams(&self) -> Result<Vec<UpstreamView>, Error> {
-        self.read(|connection| views::upstreams(connection))
+        self.look(|connection| views::upstreams(connection))
     }
 
     fn queues(&self) -> Result<QueueView, Error> {
-        self.read(|connection| views::queues(connection))
+        self.look(|connection| views::queues(connection))
     }
 
     async fn tally(&self, counts: Tallies, now: Timestamp) -> Result<(), Error> {
@@ -274,11 +314,11 @@ impl Store for Sqlite {
     }
 
     fn tallies(&self, what: Tallied, since: i64) -> Result<Vec<TallyLine>, Error> {
-        self.read(|connection| tallies::since(connection, what, since))
+        self.look(|connection| tallies::since(connection, what, since))
     }
 
     fn last_seen(&self) -> Result<Vec<(String, Timestamp)>, Error> {
-        self.read(|connection| tallies::last_seen(connection))
+        self.look(|connection| tallies::last_seen(connection))
     }
 
     async fn prune(&self, what: Prune, limit: usize) -> Result<Pruned, Error> {
@@ -286,7 +326,7 @@ impl Store for Sqlite {
     }
 
     fn check(&self) -> Result<CheckView, Error> {
-        self.read(check::check)
+        self.look(check::check)
     }
 }
 

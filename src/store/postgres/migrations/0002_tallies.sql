@@ -32,3 +32,15 @@ INSERT INTO tallies SELECT 'attempt', finished_at / 3600000, upstream, outcome, 
 -- What a person has to look at.
 CREATE INDEX events_parked ON events (request) WHERE outcome = 'parked';
 CREATE INDEX sales_parked ON sales (id) WHERE state = 'parked';
+
+-- By what sales are found: for each block of 1024 numbers the hashes of what they are known by, sorted, with their places (4 and 2 bytes).
+CREATE TABLE sale_hashes (
+    last   BIGINT PRIMARY KEY,
+    hashes BYTEA   NOT NULL
+);
+-- What changed after its block was written.
+CREATE TABLE sale_hashes_later (
+    hash BIGINT  NOT NULL,
+    sale BIGINT  NOT NULL,
+    PRIMARY KEY (hash, sale)
+);

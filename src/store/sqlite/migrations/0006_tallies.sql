@@ -32,3 +32,15 @@ INSERT INTO tallies SELECT 'attempt', finished_at / 3600000, upstream, outcome, 
 -- What a person has to look at.
 CREATE INDEX events_parked ON events (request) WHERE outcome = 'parked';
 CREATE INDEX sales_parked ON sales (id) WHERE state = 'parked';
+
+-- By what sales are found: for each block of 1024 numbers the hashes of what they are known by, sorted, with their places (4 and 2 bytes).
+CREATE TABLE sale_hashes (
+    last   INTEGER PRIMARY KEY,
+    hashes BLOB    NOT NULL
+);
+-- What changed after its block was written.
+CREATE TABLE sale_hashes_later (
+    hash INTEGER NOT NULL,
+    sale INTEGER NOT NULL,
+    PRIMARY KEY (hash, sale)
+) WITHOUT ROWID;

@@ -1,0 +1,155 @@
+//! Sales by what people know of them: an invoice, an e-mail address, a customer, a click, a provider's id.
+//!
+//! An index over each of these would cost every sale a write in a place of chance. Instead, once a block of sales is some minutes old,
+//! the hashes of their values are written together, sorted, into one row. A search looks through the blocks, reads what they point at,
+//! and compares the values themselves. What changes later is noted by itself.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest as _, Sha256};
+
+use super::row::damaged;
+use super::{Db, Row, values};
+use crate::domain::{Key, Sale, SaleId, Timestamp, invoice_id_of};
+use crate::store::Error;
+
+/// So many numbers of sales make a block.
+const BLOCK: SaleId = 1024;
+/// A sale that is so old is in nobody's open transaction any more.
+const SETTLED_AFTER_MILLIS: i64 = 10 * 60 * 1000;
+/// Bytes of an entry: the hash, and the sale's place in its block.
+const ENTRY: usize = 6;
+/// A search that finds more is too wide.
+const MOST: usize = 1000;
+
+/// The part of a sale by which it is found.
+const COLUMNS: &str = "id, customer, customer_external_id, click_id, email, sent_as, keys";
+
+/// Writes the next block, where one is complete and old enough. Answers whether there may be another.
+pub(in crate::store) fn seal(db: &dyn Db, now: Timestamp) -> Result<bool, Error> {
+    let (first, last) = next_block(sealed_through(db)?);
+    let youngest: Option<i64> = db.value("SELECT MAX(id) FROM sales", &[])?;
+    if youngest.is_none_or(|youngest| youngest <= last) {
+        return Ok(false);
+    }
+    let sql = "SELECT COALESCE(MAX(counted_at), 0) FROM sales WHERE id >= ?1 AND id <= ?2";
+    let counted_at: i64 = db.value(sql, values![first, last])?;
+    if counted_at > now.as_millisecond() - SETTLED_AFTER_MILLIS {
+        return Ok(false);
+    }
+    let sql = format!("SELECT {COLUMNS} FROM sales WHERE id >= ?1 AND id <= ?2 ORDER BY id{}", db.dialect().for_update);
+    let mut entries: Vec<(u32, u16)> = Vec::new();
+    db.query(&sql, values![first, last], &mut |row| {
+        let place = u16::try_from(row.get::<SaleId>(0)? - first).map_err(|_| damaged("the place of a sale in its block"))?;
+        entries.extend(known_by(row)?.iter().map(|value| (hash(value), place)));
+        Ok(())
+    })?;
+    entries.sort_unstable();
+    entries.dedup();
+    let hashes: Vec<u8> =
+        entries.iter().flat_map(|(hash, place)| hash.to_be_bytes().into_iter().chain(place.to_be_bytes())).collect();
+    db.write("INSERT INTO sale_hashes (last, hashes) VALUES (?1, ?2) ON CONFLICT DO NOTHING", values![last, hashes])?;
+    Ok(true)
+}
+
+/// Notes sales that have changed after their block was written.
+pub(super) fn note_changed(db: &dyn Db, sales: &[Sale]) -> Result<(), Error> {
+    if sales.is_empty() {
+        return Ok(());
+    }
+    let sealed = sealed_through(db)?;
+    let sql = "INSERT INTO sale_hashes_later (hash, sale) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    for sale in sales.iter().filter(|sale| sale.id <= sealed) {
+        let buyer = &sale.buyer;
+        let told = [&buyer.customer_external_id, &buyer.click_id, &buyer.email].map(|found| Some(found.as_ref()?.value.clone()));
+        let known = told.into_iter().flatten().chain(buyer.customer.clone()).chain(sale.invoice_id());
+        let hashes: BTreeSet<u32> = known.map(|value| hash(&value)).collect();
+        hashes.into_iter().try_for_each(|hash| db.write(sql, values![i64::from(hash), sale.id]))?;
+    }
+    Ok(())
+}
+
+/// The numbers of the sales that are known by exactly this: an invoice id, an e-mail address (in any case), a customer, a click or a
+/// provider's id. Newest first.
+pub(in crate::store) fn search(db: &dyn Db, text: &str) -> Result<Vec<SaleId>, Error> {
+    let mut found: BTreeSet<SaleId> = by_key(db, text)?;
+    let wanted = hash(text);
+    let mut candidates: BTreeSet<SaleId> = BTreeSet::new();
+    db.query("SELECT last, hashes FROM sale_hashes ORDER BY last", &[], &mut |row| {
+        let first = row.get::<SaleId>(0)? - BLOCK + 1;
+        candidates.extend(places(row.bytes(1)?, wanted).map(|place| first + SaleId::from(place)));
+        Ok(())
+    })?;
+    let later = "SELECT sale FROM sale_hashes_later WHERE hash = ?1";
+    candidates.extend(db.rows(later, values![i64::from(wanted)], |row| row.get::<SaleId>(0))?);
+    let by_id = format!("SELECT {COLUMNS} FROM sales WHERE id = ?1");
+    for id in candidates.into_iter().rev().take(MOST) {
+        if db.row(&by_id, values![id], |row| is_known_by(row, text))?.unwrap_or(false) {
+            found.insert(id);
+        }
+    }
+    // What is in no block yet is looked through as it is.
+    let rest = format!("SELECT {COLUMNS} FROM sales WHERE id > ?1");
+    db.query(&rest, values![sealed_through(db)?], &mut |row| {
+        if is_known_by(row, text)? {
+            found.insert(row.get(0)?);
+        }
+        Ok(())
+    })?;
+    Ok(found.into_iter().rev().take(MOST).collect())
+}
+
+/// Sales by any of their providers' ids. There are few scopes and kinds: each is found by a step through the index.
+fn by_key(db: &dyn Db, text: &str) -> Result<BTreeSet<SaleId>, Error> {
+    let mut found = BTreeSet::new();
+    for table in ["sale_keys", "sale_groups"] {
+        let next = format!("SELECT scope, kind FROM {table} WHERE (scope, kind) > (?1, ?2) ORDER BY scope, kind LIMIT 1");
+        let here =
+            format!("SELECT sale FROM {table} WHERE scope = ?1 AND kind = ?2 AND value = ?3 ORDER BY sale DESC LIMIT {MOST}");
+        let mut last = (String::new(), String::new());
+        while let Some(place) = db.row(&next, values![last.0, last.1], |row| Ok((row.get(0)?, row.get(1)?)))? {
+            last = place;
+            found.extend(db.rows(&here, values![last.0, last.1, text], |row| row.get::<SaleId>(0))?);
+        }
+    }
+    Ok(found)
+}
+
+fn sealed_through(db: &dyn Db) -> Result<SaleId, Error> {
+    db.value("SELECT COALESCE(MAX(last), 0) FROM sale_hashes", &[])
+}
+
+fn next_block(sealed: SaleId) -> (SaleId, SaleId) {
+    (sealed + 1, sealed + BLOCK)
+}
+
+/// Everything by which a row of [`COLUMNS`] is known, but for the providers' ids, which have an index.
+fn known_by(row: &Row<'_>) -> Result<Vec<String>, Error> {
+    let mut known: Vec<String> = Vec::with_capacity(5);
+    for column in 1..=5 {
+        known.extend(row.get::<Option<String>>(column)?);
+    }
+    if row.get::<Option<String>>(5)?.is_none() {
+        known.extend(invoice_id_of(&serde_json::from_str::<Vec<Key>>(row.text(6)?)?));
+    }
+    Ok(known)
+}
+
+fn is_known_by(row: &Row<'_>, text: &str) -> Result<bool, Error> {
+    Ok(known_by(row)?.iter().any(|value| value.to_lowercase() == text.to_lowercase()))
+}
+
+/// The same on every replica, whatever version it runs.
+fn hash(value: &str) -> u32 {
+    let digest: [u8; 32] = Sha256::digest(value.to_lowercase()).into();
+    u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
+}
+
+/// The places in a block at which this hash stands.
+fn places(hashes: &[u8], wanted: u32) -> impl Iterator<Item = u16> {
+    let (entries, _) = hashes.as_chunks::<ENTRY>();
+    let hash_of = |entry: &[u8; ENTRY]| u32::from_be_bytes([entry[0], entry[1], entry[2], entry[3]]);
+    let start = entries.partition_point(|entry| hash_of(entry) < wanted);
+    let found = entries.iter().skip(start).take_while(move |entry| hash_of(entry) == wanted);
+    found.map(|entry| u16::from_be_bytes([entry[4], entry[5]]))
+}
