@@ -22,5 +22,6 @@ pub mod domain;
 pub mod envelope;
 pub mod explain;
 pub mod outbound;
+pub mod overview;
 pub mod pack;
 pub mod store;

@@ -1,17 +1,32 @@
-//! The operator's listener: `/metrics` for Prometheus, behind a bearer token. It is never on the public listener.
+//! The operator's listener: the admin API, the dashboard and `/metrics`, behind one token. It is never the public listener.
+//!
+//! | path | what |
+//! |---|---|
+//! | `/api/v1/…` | the admin API, for programs |
+//! | `/metrics` | for Prometheus |
+//! | everything else | the dashboard, for people |
 
+mod auth;
+mod metrics;
+mod problem;
+
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
 use actix_web::dev::Server;
-use actix_web::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use actix_web::web::Data;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpServer, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
-use subtle::ConstantTimeEq as _;
 
-use crate::domain::Secret;
+pub use auth::Door;
+
+use crate::attribute::Rules;
+use crate::domain::{Clock, Secret};
+use crate::forward::Upstream;
+use crate::pack::Source;
+use crate::pipeline::Bell;
 use crate::store::Store;
 
 /// `[admin]` of the configuration. Without it there is no such listener.
@@ -23,16 +38,37 @@ pub struct Config {
     pub listen: String,
     /// Shown as `Authorization: Bearer …`; needed wherever the address is not the machine's own.
     pub token: Option<Secret>,
+    /// How people reach it, if not by that address: for links, and to keep cookies to https.
+    pub public_url: Option<String>,
 }
 
 /// What the handlers share.
 pub struct State {
-    /// Where counts come from.
+    /// Everything that is kept.
     pub store: Arc<dyn Store>,
     /// What the stages have counted.
     pub metrics: PrometheusHandle,
-    /// The token, where one is set.
-    pub token: Option<Secret>,
+    /// Who may come in.
+    pub door: Door,
+    /// The sources, by name.
+    pub sources: Arc<HashMap<String, Arc<Source>>>,
+    /// The upstreams, in the order of the configuration.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// What the ledger needs to know.
+    pub rules: Rules,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// How the internet reaches the public listener.
+    pub public_url: Option<String>,
+    /// Rung after something was changed: the fold's, and every sender's.
+    pub bells: Vec<Arc<Bell>>,
+}
+
+impl State {
+    /// Wakes everyone who may have something to do after a change.
+    pub fn ring(&self) {
+        self.bells.iter().for_each(|bell| bell.ring());
+    }
 }
 
 /// Binds the operator's listener.
@@ -41,38 +77,8 @@ pub struct State {
 /// The address cannot be bound.
 pub fn serve(listen: &str, state: State) -> io::Result<Server> {
     let state = Data::new(state);
-    let app = move || App::new().app_data(state.clone()).route("/metrics", web::get().to(metrics_page));
+    let app = move || App::new().app_data(state.clone()).route("/metrics", web::get().to(metrics::page));
     Ok(HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(1).bind(listen)?.run())
-}
-
-async fn metrics_page(request: HttpRequest, state: Data<State>) -> HttpResponse {
-    if !is_allowed(&request, &state) {
-        return HttpResponse::Unauthorized().insert_header((WWW_AUTHENTICATE, "Bearer")).finish();
-    }
-    let store = Arc::clone(&state.store);
-    let found = web::block(move || Ok::<_, crate::store::Error>((store.queues()?, store.upstreams()?))).await;
-    let Ok(Ok((queues, upstreams))) = found else {
-        return HttpResponse::ServiceUnavailable().finish();
-    };
-    for (queue, length) in [
-        ("unsettled", queues.unsettled),
-        ("waiting", queues.waiting),
-        ("due", queues.due),
-        ("dead", queues.dead),
-        ("fetching", queues.fetching),
-    ] {
-        metrics::gauge!("salebridge_queue", "queue" => queue).set(u32::try_from(length).unwrap_or(u32::MAX));
-    }
-    for upstream in upstreams {
-        metrics::gauge!("salebridge_upstream_paused", "upstream" => upstream.name).set(u32::from(upstream.paused));
-    }
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(state.metrics.render())
-}
-
-fn is_allowed(request: &HttpRequest, state: &State) -> bool {
-    let Some(token) = &state.token else { return true };
-    let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    shown.unwrap_or_default().as_bytes().ct_eq(token.expose().as_bytes()).into()
 }
 
 fn default_listen() -> String {

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::config::Checked;
 use super::{index, retention};
+use crate::admin::Door;
 use crate::domain::Clock;
 use crate::enrich::{Enricher, HttpFetcher};
 use crate::forward::Sender;
@@ -36,7 +37,8 @@ pub struct Bridge {
     fold: Option<JoinHandle<()>>,
     enricher_bells: Vec<Arc<Bell>>,
     sender_bells: Vec<Arc<Bell>>,
-    retention_bell: Arc<Bell>,
+    /// Of what is done beside everything else: retention, the index.
+    upkeep_bells: [Arc<Bell>; 2],
     /// Those that are waited for: senders and enrichers, which call out, and retention.
     callers: Vec<actix_web::rt::task::JoinHandle<()>>,
     /// Dropped last: by then nothing is under way.
@@ -88,13 +90,8 @@ impl Bridge {
         let listen = |address: &str, cause| StartError::Listen { address: address.to_owned(), cause };
         let (server, addresses) = receive::serve(&config.server, state).map_err(|cause| listen(&config.server.listen, cause))?;
         let mut servers = vec![server.handle()];
-        if let Some((address, token)) = config.admin {
-            let state = admin::State { store: Arc::clone(&store), metrics: recorder()?, token };
-            let admin = admin::serve(&address, state).map_err(|cause| listen(&address, cause))?;
-            servers.push(admin.handle());
-            actix_web::rt::spawn(admin);
-        }
         store.set_back(clock.now()).await?;
+        let upstreams = config.upstreams.clone();
         let (mut sender_bells, mut enricher_bells, mut callers) = (Vec::new(), Vec::new(), Vec::new());
         let stop_timeout = Duration::from_secs(config.server.stop_timeout_secs);
         let attempts = Attempts::start()?;
@@ -122,8 +119,25 @@ impl Bridge {
         let retention_bell = Arc::new(Bell::default());
         let retention = retention::run(Arc::clone(&store), Arc::clone(&clock), config.retention, Arc::clone(&retention_bell));
         callers.push(actix_web::rt::spawn(retention));
-        let index = index::run(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&retention_bell));
+        let index_bell = Arc::new(Bell::default());
+        let index = index::run(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&index_bell));
         callers.push(actix_web::rt::spawn(index));
+        if let Some(admin) = config.admin {
+            let state = admin::State {
+                store: Arc::clone(&store),
+                metrics: recorder()?,
+                door: Door::new(admin.token, rand::random(), admin.public_url.is_some_and(|url| url.starts_with("https://"))),
+                sources: Arc::clone(&config.sources),
+                upstreams,
+                rules: config.rules.clone(),
+                clock: Arc::clone(&clock),
+                public_url: config.server.public_url.clone(),
+                bells: sender_bells.iter().chain([&fold_bell]).cloned().collect(),
+            };
+            let admin_server = admin::serve(&admin.listen, state).map_err(|cause| listen(&admin.listen, cause))?;
+            servers.push(admin_server.handle());
+            actix_web::rt::spawn(admin_server);
+        }
         let pipeline = Pipeline::new(Arc::clone(&store), config.sources, config.rules);
         let bells: Vec<_> = sender_bells.iter().chain(&enricher_bells).cloned().collect();
         let fold = Some(fold(pipeline, clock, Arc::clone(&fold_bell), bells)?);
@@ -136,7 +150,7 @@ impl Bridge {
             fold,
             enricher_bells,
             sender_bells,
-            retention_bell,
+            upkeep_bells: [retention_bell, index_bell],
             callers,
             _attempts: attempts,
         })
@@ -145,7 +159,7 @@ impl Bridge {
     /// Stops: answers every request that was accepted and waits for deliveries under way, both within one time-out; then ends
     /// the step that is under way and closes the store. What is not done yet is done after the next start.
     pub async fn stop(mut self) {
-        for bell in self.sender_bells.iter().chain(&self.enricher_bells).chain([&self.retention_bell]) {
+        for bell in self.sender_bells.iter().chain(&self.enricher_bells).chain(&self.upkeep_bells) {
             bell.close();
         }
         let stopping: Vec<_> = self.servers.iter().map(|server| server.stop(true)).collect();

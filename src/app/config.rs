@@ -45,8 +45,8 @@ struct Document {
 pub struct Checked {
     /// The public listener.
     pub server: receive::Config,
-    /// The operator's listener, where one is wanted: its address and token.
-    pub admin: Option<(String, Option<Secret>)>,
+    /// The operator's listener, where one is wanted.
+    pub admin: Option<admin::Config>,
     /// Where everything is kept.
     pub store: Place,
     /// The sources, by name.
@@ -172,12 +172,14 @@ fn folder_of(path: &Path) -> PathBuf {
 
 fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> Checked {
     check_server(&document.server, file, faults);
-    let admin = document.admin.map(|admin| {
+    let admin = document.admin.inspect(|admin| {
         check_admin(&admin.listen, admin.token.as_ref(), file, faults);
         if admin.listen == document.server.listen && !admin.listen.ends_with(":0") {
             faults.add(file, "admin.listen", "is server.listen as well: the operator's listener is never the public one");
         }
-        (admin.listen, admin.token)
+        if admin.public_url.as_ref().is_some_and(|url| !is_url(url)) {
+            faults.add(file, "admin.public_url", "must be a URL such as https://sales.example.com");
+        }
     });
     let store = document.store.place(folder).unwrap_or_else(|(key, cause)| {
         faults.add(file, key, cause);
@@ -234,9 +236,13 @@ fn check_server(server: &receive::Config, file: &str, faults: &mut Faults) {
             faults.add(file, format!("server.{name}"), format!("must be between {least} and {most}"));
         }
     }
-    if server.public_url.as_ref().is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
+    if server.public_url.as_ref().is_some_and(|url| !is_url(url)) {
         faults.add(file, "server.public_url", "must be a URL such as https://hooks.example.com");
     }
+}
+
+fn is_url(text: &str) -> bool {
+    text.starts_with("https://") || text.starts_with("http://")
 }
 
 fn check_admin(listen: &str, token: Option<&Secret>, file: &str, faults: &mut Faults) {

@@ -1,5 +1,6 @@
 //! What to list: filters, and pages that take a bounded time however much is stored.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::attribute::EventOutcome;
@@ -20,7 +21,7 @@ pub struct Paging {
 }
 
 /// A part of a listing.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Page<T> {
     /// The rows. There may be fewer than were asked for, or none, although there are more: a page looks through a bounded number of
     /// rows.

@@ -18,9 +18,9 @@ pub use postgres::Postgres;
 pub use report::{AdjustmentLine, AttributionLine, DoubleLine, ParkedLine, Period, Report, SalesLine, TestLine};
 pub use sqlite::Sqlite;
 pub use views::{
-    AdjustmentView, AttemptView, BackupView, BalanceView, CheckView, ClickView, CopiedView, CopyView, DeliveryView, DoubleView,
-    EventView, FindingView, IdentityView, ListedAdjustmentView, QueueView, RequestView, SaleView, StepView, TallyLine,
-    UpstreamView,
+    AdjustmentView, AttemptView, AttentionView, BackupView, BalanceView, CheckView, ClickView, CopiedView, CopyView,
+    DeliveryView, DoubleView, EventView, FindingView, IdentityView, ListedAdjustmentView, QueueView, RequestView, SaleView,
+    StepView, TallyLine, UpstreamView,
 };
 
 use std::collections::HashSet;
@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::attribute::{EventOutcome, Ledger, Slice, Wanted};
@@ -270,7 +271,7 @@ pub struct Forgotten {
 }
 
 /// What sending again by hand comes to.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct RetryView {
     /// How many are sent.
     pub count: usize,
@@ -592,6 +593,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`Error::Unavailable`].
     fn upstreams(&self) -> Result<Vec<UpstreamView>, Error>;
+
+    /// What has gathered that a person should look at.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn attention(&self) -> Result<AttentionView, Error>;
 
     /// How much waits in each queue.
     ///

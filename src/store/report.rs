@@ -1,5 +1,6 @@
 //! What a report says. Field names are part of the `--json` output; amounts are in major units with exact digits.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ pub struct Period {
 }
 
 /// The ledger over a period.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Report {
     /// From this instant on (RFC 3339).
     pub since: String,
@@ -38,7 +39,7 @@ pub struct Report {
 }
 
 /// Live sales of one source, currency and event.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct SalesLine {
     /// The source.
     pub source: String,
@@ -57,7 +58,7 @@ pub struct SalesLine {
 }
 
 /// Live sales that came by their click, or did not, in one way.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct AttributionLine {
     /// `attributed` (an event of the sale told the click), `remembered`, `unattributed`, `waiting` or `parked` (not sent).
     pub how: String,
@@ -73,7 +74,7 @@ pub struct AttributionLine {
 }
 
 /// What is parked for one reason.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ParkedLine {
     /// `sale` or `event`.
     pub what: String,
@@ -88,7 +89,7 @@ pub struct ParkedLine {
 }
 
 /// Two sales that may be one.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct DoubleLine {
     /// The older one.
     pub first: SaleId,
@@ -103,7 +104,7 @@ pub struct DoubleLine {
 }
 
 /// What was said of money that went back, in one way.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct AdjustmentLine {
     /// The source.
     pub source: String,
@@ -122,7 +123,7 @@ pub struct AdjustmentLine {
 }
 
 /// What came in test mode.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TestLine {
     /// The source.
     pub source: String,

@@ -1,12 +1,13 @@
 //! What people and programs are shown of the store. Field names are part of the `--json` output.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::domain::{Currency, DeliveryId, DeliveryState, RequestId, SaleId, Timestamp};
 
 /// A sale with its story.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct SaleView {
     /// Its number.
     pub id: SaleId,
@@ -57,7 +58,7 @@ pub struct SaleView {
 }
 
 /// What is left of a sale, in major units with exact digits.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct BalanceView {
     /// The amount that was counted.
     pub amount: Value,
@@ -81,7 +82,7 @@ fn is_zero(count: &usize) -> bool {
 }
 
 /// What was said of money that went back.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct AdjustmentView {
     /// The request that held the event.
     pub request: RequestId,
@@ -93,7 +94,7 @@ pub struct AdjustmentView {
 }
 
 /// Another sale that was sent as well and turned out to be the same purchase.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct DoubleView {
     /// The other sale.
     pub sale: SaleId,
@@ -109,7 +110,7 @@ pub struct DoubleView {
 }
 
 /// What became of one event.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct EventView {
     /// The request that held it.
     pub request: RequestId,
@@ -132,7 +133,7 @@ pub struct EventView {
 }
 
 /// A request.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct RequestView {
     /// Its number.
     pub id: RequestId,
@@ -149,7 +150,7 @@ pub struct RequestView {
 }
 
 /// A delivery.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct DeliveryView {
     /// Its number.
     pub id: DeliveryId,
@@ -186,7 +187,7 @@ pub struct DeliveryView {
 }
 
 /// Money of a sale that went back, as an upstream is told of it; amounts in major units with exact digits.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct StepView {
     /// Which step it is, from 1.
     pub number: u32,
@@ -200,7 +201,7 @@ pub struct StepView {
 }
 
 /// One try of a delivery.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct AttemptView {
     /// Counted from 1.
     pub number: u32,
@@ -222,7 +223,7 @@ pub struct AttemptView {
 }
 
 /// What was said of money that went back, in a listing.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ListedAdjustmentView {
     /// The request that held the event.
     pub request: RequestId,
@@ -251,7 +252,7 @@ pub struct ListedAdjustmentView {
 }
 
 /// What is remembered of a customer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct IdentityView {
     /// The account at the provider; empty for the team's own customer across sources.
     pub account: String,
@@ -274,7 +275,7 @@ pub struct IdentityView {
 }
 
 /// A click that is remembered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ClickView {
     /// The click.
     #[serde(rename = "clickId")]
@@ -288,7 +289,7 @@ pub struct ClickView {
 }
 
 /// An upstream's queue.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct UpstreamView {
     /// Its configured name.
     pub name: String,
@@ -309,7 +310,7 @@ pub struct UpstreamView {
 }
 
 /// How much waits where.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, JsonSchema)]
 pub struct QueueView {
     /// Requests that are stored but not settled.
     pub unsettled: u64,
@@ -342,8 +343,19 @@ pub struct TallyLine {
     pub last_at: Timestamp,
 }
 
+/// What has gathered that a person should look at.
+#[derive(Debug, Clone, Copy, Default, Serialize, JsonSchema)]
+pub struct AttentionView {
+    /// Sales that cannot be sent as they are.
+    pub parked_sales: u64,
+    /// Events that could not be mapped.
+    pub parked_events: u64,
+    /// Pairs of sales, both sent, that turned out to be one purchase.
+    pub double_counts: u64,
+}
+
 /// What a check of the store found.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct CheckView {
     /// How many rules were checked.
     pub checks: usize,
@@ -358,7 +370,7 @@ pub struct CheckView {
 }
 
 /// A rule that does not hold.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct FindingView {
     /// The rule's stable name.
     pub name: String,
@@ -372,7 +384,7 @@ pub struct FindingView {
 }
 
 /// A copy that was made beside a running server.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct BackupView {
     /// Where it is.
     pub file: String,
@@ -385,7 +397,7 @@ pub struct BackupView {
 }
 
 /// What was copied into another store.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct CopyView {
     /// The tables.
     pub tables: Vec<CopiedView>,
@@ -394,7 +406,7 @@ pub struct CopyView {
 }
 
 /// A table that was copied.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct CopiedView {
     /// Its name.
     pub table: String,

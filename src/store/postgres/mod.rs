@@ -26,10 +26,10 @@ use super::sql::{
     Db, check, deliveries, fetches, inbox, ledger, listing, past, prune, report, retry, search, slice, tallies, values, views,
 };
 use super::{
-    Access, AdjustmentFilter, Appended, Attempt, CheckView, Claimed, Claims, DeliveryFilter, DeliveryView, Error, Fetched,
-    Fetching, Fingerprint, Fold, IdentityView, Lease, LeaseNumber, ListedAdjustmentView, Page, Paging, Past, PastRequest, Period,
-    Prune, Pruned, QueueView, Report, RequestFilter, RequestView, Retry, RetryView, SaleFilter, SaleView, Store, StoredRequest,
-    TallyLine, UpstreamView,
+    Access, AdjustmentFilter, Appended, Attempt, AttentionView, CheckView, Claimed, Claims, DeliveryFilter, DeliveryView, Error,
+    Fetched, Fetching, Fingerprint, Fold, IdentityView, Lease, LeaseNumber, ListedAdjustmentView, Page, Paging, Past,
+    PastRequest, Period, Prune, Pruned, QueueView, Report, RequestFilter, RequestView, Retry, RetryView, SaleFilter, SaleView,
+    Store, StoredRequest, TallyLine, UpstreamView,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Secret, Tallied, Tallies, Timestamp};
@@ -457,6 +457,10 @@ impl Store for Postgres {
 
     fn upstreams(&self) -> Result<Vec<UpstreamView>, Error> {
         self.read(views::upstreams)
+    }
+
+    fn attention(&self) -> Result<AttentionView, Error> {
+        self.read(views::attention)
     }
 
     fn queues(&self) -> Result<QueueView, Error> {

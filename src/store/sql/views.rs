@@ -4,7 +4,9 @@ use super::row::{SALE_BY_ID, damaged, sale as read_sale};
 use super::story::{double_counts, sale_view};
 use super::{Db, Row, Value, inbox, values};
 use crate::domain::{Currency, DeliveryId, DeliveryState, Key, Money, Request, RequestId, SaleId, from_millis, invoice_id_of};
-use crate::store::{AttemptView, DeliveryView, Error, EventView, QueueView, RequestView, SaleView, StepView, UpstreamView};
+use crate::store::{
+    AttemptView, AttentionView, DeliveryView, Error, EventView, QueueView, RequestView, SaleView, StepView, UpstreamView,
+};
 
 const DELIVERY_COLUMNS: &str = "d.id, d.sale, d.upstream, d.state, d.attempts, d.due_at, d.last_status, d.last_reason, d.number,
     d.amount_minor, d.taken_back, d.upstream_id";
@@ -90,6 +92,16 @@ pub(in crate::store) fn upstreams(db: &dyn Db) -> Result<Vec<UpstreamView>, Erro
             dead: row.get(6)?,
         })
     })
+}
+
+pub(in crate::store) fn attention(db: &dyn Db) -> Result<AttentionView, Error> {
+    let sql =
+        "SELECT (SELECT COUNT(*) FROM sales WHERE state = 'parked'), (SELECT COUNT(*) FROM events WHERE outcome = 'parked'),
+         (SELECT COUNT(*) FROM double_counts)";
+    let view = db.row(sql, &[], |row| {
+        Ok(AttentionView { parked_sales: row.get(0)?, parked_events: row.get(1)?, double_counts: row.get(2)? })
+    })?;
+    view.ok_or_else(|| damaged("the counts of what a person should look at"))
 }
 
 pub(in crate::store) fn queues(db: &dyn Db) -> Result<QueueView, Error> {

@@ -23,10 +23,10 @@ use rusqlite::{Connection, OpenFlags};
 use self::writer::Writer;
 use super::sql::{deliveries, fetches, ledger, listing, past, prune, report, retry, search, slice, tallies, views};
 use super::{
-    Access, AdjustmentFilter, Appended, Attempt, BackupView, CheckView, Claimed, Claims, DeliveryFilter, DeliveryView, Error,
-    Fetched, Fetching, Fingerprint, Fold, IdentityView, Lease, LeaseNumber, ListedAdjustmentView, Page, Paging, Past,
-    PastRequest, Period, Prune, Pruned, QueueView, Report, RequestFilter, RequestView, Retry, RetryView, SaleFilter, SaleView,
-    Store, StoredRequest, TallyLine, UpstreamView,
+    Access, AdjustmentFilter, Appended, Attempt, AttentionView, BackupView, CheckView, Claimed, Claims, DeliveryFilter,
+    DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, IdentityView, Lease, LeaseNumber, ListedAdjustmentView, Page,
+    Paging, Past, PastRequest, Period, Prune, Pruned, QueueView, Report, RequestFilter, RequestView, Retry, RetryView,
+    SaleFilter, SaleView, Store, StoredRequest, TallyLine, UpstreamView,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Tallied, Tallies, Timestamp};
@@ -303,6 +303,10 @@ impl Store for Sqlite {
 
     fn upstreams(&self) -> Result<Vec<UpstreamView>, Error> {
         self.look(|connection| views::upstreams(connection))
+    }
+
+    fn attention(&self) -> Result<AttentionView, Error> {
+        self.look(|connection| views::attention(connection))
     }
 
     fn queues(&self) -> Result<QueueView, Error> {

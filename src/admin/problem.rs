@@ -1,0 +1,116 @@
+//! What went wrong, as programs are told it (RFC 9457).
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::auth::Stranger;
+use crate::store::Error;
+
+/// The body of an answer that is no success.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Details {
+    /// What kind of problem it is, for people.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable code, for programs.
+    pub code: String,
+    /// What happened and what to do.
+    pub detail: String,
+}
+
+/// Why a request of the admin API is not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The token is missing or wrong.
+    Unauthorized,
+    /// It comes from another site.
+    Elsewhere,
+    /// There is no such thing, in words.
+    NotFound(String),
+    /// What was asked for makes no sense, in words.
+    Invalid(String),
+    /// It does not go together with how things are, in words.
+    Conflict(String),
+    /// The store cannot be reached.
+    Unavailable,
+    /// An upstream or a provider did not answer, in words.
+    Upstream(String),
+}
+
+impl Problem {
+    fn parts(&self) -> (StatusCode, &'static str, &'static str, String) {
+        match self {
+            Self::Unauthorized => (
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "Not signed in",
+                "show admin.token as Authorization: Bearer …, or sign in at /sign-in".to_owned(),
+            ),
+            Self::Elsewhere => (
+                StatusCode::FORBIDDEN,
+                "another_site",
+                "From another site",
+                "requests of other sites, and by other names of this machine, are not answered".to_owned(),
+            ),
+            Self::NotFound(detail) => (StatusCode::NOT_FOUND, "not_found", "Not there", detail.clone()),
+            Self::Invalid(detail) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Makes no sense", detail.clone()),
+            Self::Conflict(detail) => (StatusCode::CONFLICT, "conflict", "Not possible now", detail.clone()),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "store_unavailable",
+                "The store cannot be reached",
+                "nothing was changed; see the log of the bridge, then try again".to_owned(),
+            ),
+            Self::Upstream(detail) => {
+                (StatusCode::BAD_GATEWAY, "upstream_failed", "The other side did not answer", detail.clone())
+            }
+        }
+    }
+
+    /// The body of the answer.
+    pub fn details(&self) -> Details {
+        let (status, code, title, detail) = self.parts();
+        Details { title: title.to_owned(), status: status.as_u16(), code: code.to_owned(), detail }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.details().detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.parts().0
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let body = serde_json::to_string(&self.details()).unwrap_or_default();
+        HttpResponse::build(self.status_code()).content_type("application/problem+json").body(body)
+    }
+}
+
+impl From<Stranger> for Problem {
+    fn from(stranger: Stranger) -> Self {
+        match stranger {
+            Stranger::Unknown => Self::Unauthorized,
+            Stranger::Elsewhere => Self::Elsewhere,
+        }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Conflict(what) => Self::Conflict(what),
+            Error::Busy | Error::Unavailable(_) | Error::Unusable(_) | Error::Damaged(_) => {
+                tracing::error!(%error, "the operator's request could not be answered");
+                Self::Unavailable
+            }
+        }
+    }
+}
