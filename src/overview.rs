@@ -190,6 +190,7 @@ fn positive(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 
+#[expect(clippy::float_arithmetic, reason = "a share for people, not money")]
 fn share(part: i64, whole: i64) -> Option<f64> {
     let as_float = |number: i64| f64::from(i32::try_from(number).unwrap_or(i32::MAX));
     (whole > 0).then(|| as_float(part) / as_float(whole))

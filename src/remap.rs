@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::attribute::{EventOutcome, Ledger, Recorded, Rules, SaleChange, Unsafe, Wanted};
@@ -25,7 +26,7 @@ pub struct Remapper {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct Outcome {
     /// True where the changes were made, false for a dry run.
     pub applied: bool,
@@ -44,7 +45,7 @@ pub struct Outcome {
 }
 
 /// How a sale differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Difference {
     /// The sale; of a dry run, those that would appear are numbered after the last.
     pub sale: SaleId,
@@ -58,7 +59,7 @@ pub struct Difference {
 }
 
 /// One thing that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Change {
     /// `appears`, `event`, `amount`, `currency`, `customer`, `click`, `state`, `taken_back` or `not_counted`.
     pub what: String,

@@ -6,6 +6,7 @@
 //! | `/metrics` | for Prometheus |
 //! | everything else | the dashboard, for people |
 
+mod api;
 mod auth;
 mod metrics;
 mod problem;
@@ -77,7 +78,7 @@ impl State {
 /// The address cannot be bound.
 pub fn serve(listen: &str, state: State) -> io::Result<Server> {
     let state = Data::new(state);
-    let app = move || App::new().app_data(state.clone()).route("/metrics", web::get().to(metrics::page));
+    let app = move || App::new().app_data(state.clone()).route("/metrics", web::get().to(metrics::page)).configure(api::routes);
     Ok(HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(1).bind(listen)?.run())
 }
 

@@ -10,20 +10,20 @@ use crate::store::Error;
 
 /// The body of an answer that is no success.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct Details {
+pub(super) struct Details {
     /// What kind of problem it is, for people.
-    pub title: String,
+    title: String,
     /// The HTTP status.
-    pub status: u16,
+    status: u16,
     /// The stable code, for programs.
-    pub code: String,
+    code: String,
     /// What happened and what to do.
-    pub detail: String,
+    detail: String,
 }
 
 /// Why a request of the admin API is not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Problem {
+pub(super) enum Problem {
     /// The token is missing or wrong.
     Unauthorized,
     /// It comes from another site.
@@ -32,6 +32,10 @@ pub enum Problem {
     NotFound(String),
     /// What was asked for makes no sense, in words.
     Invalid(String),
+    /// The body is too large.
+    TooLarge,
+    /// The body is not JSON.
+    NotJson,
     /// It does not go together with how things are, in words.
     Conflict(String),
     /// The store cannot be reached.
@@ -57,6 +61,15 @@ impl Problem {
             ),
             Self::NotFound(detail) => (StatusCode::NOT_FOUND, "not_found", "Not there", detail.clone()),
             Self::Invalid(detail) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Makes no sense", detail.clone()),
+            Self::TooLarge => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large", "the body has more than 65536 bytes".to_owned())
+            }
+            Self::NotJson => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not_json",
+                "Not JSON",
+                "the Content-Type must be application/json".to_owned(),
+            ),
             Self::Conflict(detail) => (StatusCode::CONFLICT, "conflict", "Not possible now", detail.clone()),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -71,7 +84,7 @@ impl Problem {
     }
 
     /// The body of the answer.
-    pub fn details(&self) -> Details {
+    pub(super) fn details(&self) -> Details {
         let (status, code, title, detail) = self.parts();
         Details { title: title.to_owned(), status: status.as_u16(), code: code.to_owned(), detail }
     }

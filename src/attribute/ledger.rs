@@ -84,6 +84,10 @@ impl Ledger {
             }
             if is_new { self.changes.new_sales.push(sale) } else { self.changes.changed_sales.push(sale) }
         }
+        let Changes { new_sales, changed_sales, deliveries, .. } = &mut self.changes;
+        let kept_back = new_sales.iter().chain(changed_sales.iter()).filter(|sale| sale.is_parked_by_hand());
+        let kept_back: HashSet<SaleId> = kept_back.map(|sale| sale.id).collect();
+        deliveries.retain(|delivery| !kept_back.contains(&delivery.sale));
         let hints = &mut self.slice.hints;
         let changed = self.changed_hints.into_iter();
         self.changes.hints = changed.filter_map(|place| hints.remove(&place).map(|hint| (place, hint))).collect();
@@ -246,6 +250,11 @@ impl Ledger {
             return stays;
         }
         absorb(&mut sales[stays], &gone);
+        if gone.is_parked_by_hand() && !sales[stays].is_sent() && !sales[stays].is_parked_by_hand() {
+            // What a person keeps back is kept back under whatever number.
+            sales[stays].state = gone.state.clone();
+            self.changes.withdrawn.push(id);
+        }
         for key in gone.keys {
             if key.identifies {
                 self.by_key.insert(place(&gone.scope, &key), stays);
@@ -344,7 +353,8 @@ impl Ledger {
     fn decide(&mut self, index: usize, rules: &Rules, now: Timestamp) {
         let Slice { sales, identities, .. } = &mut self.slice;
         let sale = &mut sales[index];
-        if sale.is_sent() || matches!(sale.state, SaleState::Merged(_)) || sale.is_not_counted_today() {
+        if sale.is_sent() || matches!(sale.state, SaleState::Merged(_)) || sale.is_not_counted_today() || sale.is_parked_by_hand()
+        {
             return;
         }
         let customer = sale.buyer.customer.as_ref();

@@ -3,6 +3,7 @@
 //! Pure: [`Ledger`] is the slice of the store that a batch touches; [`Ledger::apply`] and [`Ledger::expire`] change it by
 //! the rules, and [`Ledger::into_changes`] says what the store must write, all in one transaction.
 
+mod by_hand;
 mod changes;
 mod credit;
 mod hints;
@@ -15,6 +16,7 @@ mod slice;
 mod take_back;
 mod tally;
 
+pub use by_hand::ByHand;
 pub use changes::{Changes, DoubleCount, EventOutcome, EventRecord, Merge, NewDelivery, NewFetch, NewStatement, SaleKey, Tell};
 pub use hints::{Hint, Pending};
 pub use learn::person_scope;

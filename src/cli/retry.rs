@@ -13,8 +13,8 @@ use super::print::{Printer, clean};
 use super::{Answer, Failure, runtime, visit};
 use crate::app::upstreams;
 use crate::domain::{Clock as _, DeliveryId, DeliveryState, SystemClock, Timestamp};
-use crate::forward::Upstream;
-use crate::store::{Forgotten, Retry, RetryView, Store};
+use crate::forward::{Upstream, again};
+use crate::store::{Retry, RetryView};
 
 /// So many deliveries are listed before they are sent.
 const LISTED: usize = 20;
@@ -82,7 +82,7 @@ fn retry(arguments: &RetryArguments, config: &Path, printer: &Printer) -> Answer
     let now = SystemClock.now();
     let which = selection(arguments, &upstreams, now)?;
     let view = store.retryable(&which, LISTED)?;
-    let requests = requests(&*store, &view, &upstreams, now)?;
+    let requests = again::requests(&*store, &view, &upstreams, SHOWN, now)?;
     if !printer.is_json() {
         preview(&view, &requests, printer);
     }
@@ -116,15 +116,6 @@ fn retry(arguments: &RetryArguments, config: &Path, printer: &Printer) -> Answer
 
 fn selection(arguments: &RetryArguments, upstreams: &[Arc<Upstream>], now: Timestamp) -> Result<Retry, Failure> {
     let bound = |option: &str, text: &Option<String>| text.as_deref().map(|text| instant(option, text)).transpose();
-    let forgotten = |upstream: &Arc<Upstream>| {
-        let before = match (&upstream.template.idempotency.key, upstream.template.idempotency.window_secs) {
-            (None, _) => Some(now),
-            (Some(_), Some(secs)) => now.checked_sub(std::time::Duration::from_secs(secs)).ok(),
-            (Some(_), None) => None,
-        };
-        let sales_only = upstream.template.adjustments.repeatable;
-        before.map(|before| Forgotten { upstream: upstream.name.to_string(), before, sales_only })
-    };
     Ok(Retry {
         ids: arguments.ids.clone(),
         states: arguments.state.clone(),
@@ -135,25 +126,8 @@ fn selection(arguments: &RetryArguments, upstreams: &[Arc<Upstream>], now: Times
         until: bound("--until", &arguments.until)?,
         accepted: arguments.accepted,
         past_window: arguments.past_window,
-        forgotten_by: upstreams.iter().filter_map(forgotten).collect(),
+        forgotten_by: again::forgotten(upstreams, now),
     })
-}
-
-/// The first requests as they would be sent now, without secrets.
-fn requests(store: &dyn Store, view: &RetryView, upstreams: &[Arc<Upstream>], now: Timestamp) -> Result<Vec<String>, Failure> {
-    let mut requests = Vec::new();
-    for delivery in view.first.iter().take(SHOWN) {
-        let Some(found) = store.outgoing(delivery.id)? else { continue };
-        let upstream = upstreams.iter().find(|upstream| *upstream.name == *delivery.upstream);
-        requests.push(match upstream {
-            Some(upstream) => match upstream.first_request(&found.outgoing, now) {
-                Ok(rendered) => rendered.shown(upstream),
-                Err(error) => format!("(not sent: {error})"),
-            },
-            None => format!("(not sent: the configuration has no upstream named {})", delivery.upstream),
-        });
-    }
-    Ok(requests)
 }
 
 fn preview(view: &RetryView, requests: &[String], printer: &Printer) {

@@ -87,6 +87,9 @@ pub struct Sale {
 /// The code of a sale that was counted by a former pack, and is not by today's.
 pub const NOT_TODAY: &str = "not_a_sale_today";
 
+/// The code of a sale that a person keeps back.
+pub const PARKED_BY_HAND: &str = "by_hand";
+
 /// The invoice id that these keys give: the strongest one that identifies.
 pub fn invoice_id_of(keys: &[Key]) -> Option<String> {
     let strongest = keys.iter().filter(|key| key.identifies).min_by_key(|key| key.strength)?;
@@ -119,6 +122,11 @@ impl Sale {
     /// True where today's pack was found not to count it: it stays parked until an event counts it again.
     pub fn is_not_counted_today(&self) -> bool {
         matches!(&self.state, SaleState::Parked(reason) if &*reason.code == NOT_TODAY)
+    }
+
+    /// True where a person keeps it back: only a person lets it go.
+    pub fn is_parked_by_hand(&self) -> bool {
+        matches!(&self.state, SaleState::Parked(reason) if &*reason.code == PARKED_BY_HAND)
     }
 
     /// True where nothing is left of its amount.

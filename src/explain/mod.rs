@@ -1,9 +1,12 @@
 //! What would come of this request? Verifies and maps offline, for `explain`, `pack test` and the demo.
 
+mod sample;
 mod trial;
 
+pub use sample::{Sampled, case_names, sample};
 pub use trial::{CaseReport, PackReport, test_pack};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -13,7 +16,7 @@ use crate::pack::{Fetched, Source};
 use crate::verify::{Chain, Refusal};
 
 /// What becomes of an event or a request; the strongest is last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Not believed.
@@ -29,7 +32,7 @@ pub enum Outcome {
 }
 
 /// What would come of a request.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Verdict {
     /// The strongest outcome of its events.
     pub outcome: Outcome,
@@ -44,7 +47,7 @@ pub struct Verdict {
 }
 
 /// What would come of one event.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct EventVerdict {
     /// What becomes of it.
     pub outcome: Outcome,
@@ -84,6 +87,15 @@ pub fn request(source: &Source, request: &Request, fetched: Option<&Fetched>) ->
             events: Vec::new(),
         };
     }
+    mapped(source, request, fetched)
+}
+
+/// Maps a request that was verified when it came.
+pub fn stored(source: &Source, request: &Request) -> Verdict {
+    mapped(source, request, None)
+}
+
+fn mapped(source: &Source, request: &Request, fetched: Option<&Fetched>) -> Verdict {
     let events: Vec<EventVerdict> = events(source, request, fetched).iter().map(event).collect();
     let strongest = events.iter().max_by_key(|event| event.outcome).expect("a mapping always gives an event");
     Verdict { outcome: strongest.outcome, code: strongest.code.clone(), reason: strongest.reason.clone(), events }

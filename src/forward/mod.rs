@@ -3,6 +3,7 @@
 //! A template says how an upstream is spoken to and how its answers are judged; an [`Upstream`] is one configured use of it;
 //! a [`Sender`] works through its queue.
 
+pub mod again;
 mod attempt;
 mod cases;
 mod judge;
