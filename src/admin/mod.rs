@@ -78,8 +78,13 @@ impl State {
 /// The address cannot be bound.
 pub fn serve(listen: &str, state: State) -> io::Result<Server> {
     let state = Data::new(state);
-    let app = move || App::new().app_data(state.clone()).route("/metrics", web::get().to(metrics::page)).configure(api::routes);
+    let app = move || App::new().app_data(state.clone()).configure(routes);
     Ok(HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(1).bind(listen)?.run())
+}
+
+/// The table of contents.
+pub fn routes(service: &mut web::ServiceConfig) {
+    service.route("/metrics", web::get().to(metrics::page)).configure(api::routes);
 }
 
 fn default_listen() -> String {

@@ -11,6 +11,7 @@
 mod harness;
 
 mod adjustments;
+mod admin;
 mod architecture;
 mod attribution;
 mod care;

@@ -11,12 +11,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
 use actix_web::{App, test, web};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use salebridge::admin::{self, Door};
 use salebridge::app;
-use salebridge::domain::{Clock as _, DeliveryState, FixedClock, Timestamp};
+use salebridge::attribute::Rules;
+use salebridge::domain::{Clock as _, DeliveryState, FixedClock, Secret, Timestamp};
 use salebridge::enrich::{Enricher, HttpFetcher};
-use salebridge::forward::Sender;
+use salebridge::forward::{Sender, Upstream};
 use salebridge::pack::Source;
 use salebridge::pipeline::{Bell, Pipeline};
 use salebridge::receive::{self, Certificates};
@@ -38,6 +42,10 @@ pub(crate) struct Bridge {
     config: receive::Config,
     pipeline: Pipeline,
     senders: Vec<Sender>,
+    upstreams: Vec<Arc<Upstream>>,
+    rules: Rules,
+    /// Whoever shows this is the operator.
+    pub(crate) token: Option<&'static str>,
     enrichers: Vec<Enricher>,
     /// Certificates by URL, as PEM; all others cannot be had.
     pub(crate) certificates: HashMap<String, String>,
@@ -125,6 +133,9 @@ impl Bridge {
             enrichers: enrichers.collect(),
             certificates: HashMap::new(),
             peer: "198.51.100.7:4000".parse().unwrap(),
+            upstreams: checked.upstreams.clone(),
+            rules: checked.rules.clone(),
+            token: Some("a token that nobody can guess"),
             senders: checked.upstreams.into_iter().map(sender).collect(),
             pipeline: Pipeline::new(Arc::clone(&store), Arc::clone(&checked.sources), checked.rules),
             sources: checked.sources,
@@ -189,6 +200,45 @@ impl Bridge {
         let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         assert_eq!(is_problem, body["code"].is_string(), "problems are application/problem+json with a code: {body}");
         Reply { status, body, text }
+    }
+
+    /// A request of the operator's listener, with exactly these headers and bytes.
+    pub(crate) async fn asks_admin(&self, method: Method, path: &str, body: &[u8], headers: &[(&str, &str)]) -> ServiceResponse {
+        let state = admin::State {
+            store: Arc::clone(&self.store),
+            metrics: PrometheusBuilder::new().build_recorder().handle(),
+            door: Door::new(self.token.map(Secret::new), [7; 32], false),
+            sources: Arc::clone(&self.sources),
+            upstreams: self.upstreams.clone(),
+            rules: self.rules.clone(),
+            clock: Arc::clone(&self.clock) as _,
+            public_url: Some("https://hooks.example.com".to_owned()),
+            bells: Vec::new(),
+        };
+        let service = test::init_service(App::new().app_data(web::Data::new(state)).configure(admin::routes)).await;
+        let mut request = test::TestRequest::with_uri(path).peer_addr(self.peer).method(method).set_payload(body.to_vec());
+        for (name, value) in headers {
+            request = request.append_header((*name, *value));
+        }
+        match test::try_call_service(&service, request.to_request()).await {
+            Ok(response) => response,
+            Err(error) => {
+                let request = test::TestRequest::default().to_http_request();
+                ServiceResponse::new(request, error.error_response())
+            }
+        }
+    }
+
+    /// What a program with the token hears from the admin API.
+    pub(crate) async fn operates(&self, method: Method, path: &str, body: Value) -> Reply {
+        let authorization = format!("Bearer {}", self.token.unwrap_or_default());
+        let headers =
+            [("Authorization", authorization.as_str()), ("Content-Type", "application/json"), ("Host", "127.0.0.1:8081")];
+        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let response = self.asks_admin(method, path, &bytes, &headers).await;
+        let status = response.status().as_u16();
+        let text = String::from_utf8_lossy(&test::read_body(response).await).into_owned();
+        Reply { status, body: serde_json::from_str(&text).unwrap_or(Value::Null), text }
     }
 
     /// Settles the inbox.
