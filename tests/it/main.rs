@@ -14,6 +14,7 @@ mod adjustments;
 mod admin;
 mod architecture;
 mod attribution;
+mod browser;
 mod care;
 mod command_line;
 mod configuration;

@@ -68,7 +68,7 @@ fn what_an_upstream_is_configured_with_is_checked_as_a_whole() {
         let source = "[[sources]]\nname = \"s\"\npack = \"stripe\"\nsecrets = [\"x\"]\n";
         std::fs::write(&path, format!("{source}[[upstreams]]\nname = \"u\"\n{upstream}\n")).unwrap();
         let output = run(Some(&path), &["check"]);
-        String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap()
+        String::from_utf8(output.stderr).unwrap() + String::from_utf8(output.stdout).unwrap().as_str()
     };
     let cases = [
         ("template = \"dub\"", "upstreams[0].token: is missing"),
@@ -152,7 +152,7 @@ fn an_upstream_explains_itself_and_is_tried_with_one_marked_sale() {
     std::fs::write(&path, format!("{source}{upstream}")).unwrap();
     let said = |arguments: &[&str]| {
         let output = run(Some(&path), arguments);
-        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        let text = String::from_utf8(output.stdout).unwrap() + String::from_utf8(output.stderr).unwrap().as_str();
         assert!(!text.contains("very-secret-token"), "{text}");
         (output.status.code(), text)
     };
