@@ -29,6 +29,7 @@ mod hostile;
 mod model;
 mod money;
 mod packs;
+mod promises;
 mod remapping;
 mod reporting;
 mod sales;

@@ -1,11 +1,15 @@
 //! That the harness sees what it is there to see: on a page of its own, with as strict a policy as a dashboard could have.
 
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+
+use futures_util::FutureExt as _;
 use serde_json::json;
 use thirtyfour::Key;
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::{Look, Site, visit};
+use super::{Look, Site, handed, visit};
 use crate::harness::process::wait_until;
 use crate::harness::webhooks::{stripe_checkout, who};
 
@@ -133,11 +137,25 @@ async fn what_the_browser_complains_of_is_heard() {
 
 #[actix_web::test]
 #[ignore = "needs scripts/with-browser"]
-#[should_panic(expected = "the browser complains")]
-async fn a_complaint_that_nobody_took_fails_the_test() {
-    visit(Look::DESKTOP, async |page| {
-        page.go("data:text/html,<h1>Quiet").await;
+async fn a_visit_that_goes_wrong_fails_the_test() {
+    let picture =
+        Path::new(&handed("SALEBRIDGE_TEST_PICTURES")).join("failed-browser-proof-a_visit_that_goes_wrong_fails_the_test.png");
+    drop(std::fs::remove_file(&picture));
+
+    let quiet_page = "data:text/html,<h1>Quiet";
+    let complaint = visit(Look::DESKTOP, async |page| {
+        page.go(quiet_page).await;
         page.run("console.error('not so quiet')", vec![]).await;
-    })
-    .await;
+    });
+    let panic = AssertUnwindSafe(complaint).catch_unwind().await.unwrap_err();
+    assert!(panic.downcast_ref::<String>().unwrap().contains("not so quiet"), "a complaint that nobody took is told");
+    assert!(!picture.exists());
+
+    let failure = visit(Look::PHONE, async |page| {
+        page.go(quiet_page).await;
+        assert_eq!(page.text("h1").await, "Loud");
+    });
+    let panic = AssertUnwindSafe(failure).catch_unwind().await.unwrap_err();
+    assert!(panic.downcast_ref::<String>().unwrap().contains("Loud"), "the test's own words are told");
+    assert!(picture.exists(), "what the window showed is kept");
 }
