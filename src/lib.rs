@@ -16,6 +16,7 @@ pub mod remap;
 pub mod cli;
 
 pub mod admin;
+pub mod alarm;
 pub mod app;
 pub mod document;
 pub mod domain;

@@ -4,16 +4,16 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::attribute::{Ledger, Rules, Wanted};
+use crate::attribute::{EventOutcome, Ledger, Rules, Wanted};
 use crate::domain::{Clock, Event, Meaning, Reason, RequestId, Timestamp};
 use crate::map::RequestView;
 use crate::pack::Source;
-use crate::store::{Error, Fetching, Store, StoredRequest};
+use crate::store::{Error, Fetching, Fold, Store, StoredRequest};
 
 /// So many requests are settled in one transaction.
 const BATCH_LIMIT: usize = 96;
@@ -38,7 +38,15 @@ pub struct Pipeline {
 struct Batch {
     events: Vec<Event>,
     requests: Vec<RequestId>,
+    received: Vec<Timestamp>,
 }
+
+/// What became of the events of a fold, for whoever counts them once it is written.
+#[derive(Clone, Default)]
+struct Outcomes(Arc<Mutex<Vec<SourceOutcome>>>);
+
+/// A source, and what became of an event of it.
+type SourceOutcome = (Arc<str>, EventOutcome);
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -118,10 +126,12 @@ impl Pipeline {
             let rules = Arc::clone(&self.rules);
             let fold = Box::new(move |ledger: &mut Ledger| ledger.expire(&rules, now));
             match self.store.expire(now, BATCH_LIMIT, fold).await? {
-                0 => return Ok(Step { settled, enriched: fetched?, expired }),
+                0 => break,
                 count => expired += count,
             }
         }
+        metrics::counter!("salebridge_sales_expired_total").increment(u64::try_from(expired).unwrap_or(u64::MAX));
+        Ok(Step { settled, enriched: fetched?, expired })
     }
 
     /// Steps until the bell is closed: at once while there is work, else when it rings or a sale's waiting is over.
@@ -154,7 +164,8 @@ impl Pipeline {
     fn read(&self, after: RequestId) -> Result<Batch, Error> {
         let requests = self.store.unsettled(after, BATCH_LIMIT)?;
         let events = requests.iter().flat_map(|stored| self.map(stored)).collect();
-        Ok(Batch { events, requests: requests.iter().map(|stored| stored.id).collect() })
+        let received = requests.iter().map(|stored| stored.request.received_at).collect();
+        Ok(Batch { events, requests: requests.iter().map(|stored| stored.id).collect(), received })
     }
 
     fn map(&self, stored: &StoredRequest) -> Vec<Event> {
@@ -178,9 +189,9 @@ impl Pipeline {
         let places: Vec<_> = ready.iter().map(|fetching| (fetching.request.id, fetching.position)).collect();
         let count = places.len();
         let wanted = Wanted::by(&events);
-        let rules = Arc::clone(&self.rules);
-        let fold = Box::new(move |ledger: &mut Ledger| events.iter().for_each(|event| ledger.apply(event, &rules, now)));
-        self.store.settle_fetched(wanted, places, now, fold).await?;
+        let outcomes = Outcomes::default();
+        self.store.settle_fetched(wanted, places, now, self.fold(events, now, &outcomes)).await?;
+        outcomes.count();
         Ok(count)
     }
 
@@ -196,10 +207,40 @@ impl Pipeline {
     }
 
     async fn settle(&self, batch: Batch, now: Timestamp) -> Result<(), Error> {
-        let wanted = Wanted::by(&batch.events);
-        let rules = Arc::clone(&self.rules);
-        let fold = Box::new(move |ledger: &mut Ledger| batch.events.iter().for_each(|event| ledger.apply(event, &rules, now)));
-        self.store.settle(wanted, batch.requests, now, fold).await
+        let started = Instant::now();
+        let (wanted, outcomes) = (Wanted::by(&batch.events), Outcomes::default());
+        let size = u32::try_from(batch.requests.len()).unwrap_or(u32::MAX);
+        self.store.settle(wanted, batch.requests, now, self.fold(batch.events, now, &outcomes)).await?;
+        outcomes.count();
+        metrics::histogram!("salebridge_fold_size").record(size);
+        metrics::histogram!("salebridge_fold_seconds").record(started.elapsed());
+        let lag = metrics::histogram!("salebridge_settle_lag_seconds");
+        for received_at in batch.received {
+            lag.record(((now + started.elapsed()).duration_since(received_at)).as_secs_f64().max(0.0));
+        }
+        Ok(())
+    }
+
+    /// Applies the events. It may be called again where the transaction has to be repeated, so the last time is the one that counts.
+    fn fold(&self, events: Vec<Event>, now: Timestamp, outcomes: &Outcomes) -> Fold {
+        let (rules, outcomes) = (Arc::clone(&self.rules), outcomes.clone());
+        Box::new(move |ledger| {
+            events.iter().for_each(|event| ledger.apply(event, &rules, now));
+            outcomes.take(ledger);
+        })
+    }
+}
+
+impl Outcomes {
+    fn take(&self, ledger: &Ledger) {
+        let found = ledger.events().iter().map(|event| (Arc::clone(&event.source), event.outcome));
+        *self.0.lock().expect("nobody panics while they copy names") = found.collect();
+    }
+
+    fn count(&self) {
+        for (source, outcome) in self.0.lock().expect("nobody panics while they copy names").drain(..) {
+            metrics::counter!("salebridge_events_total", "source" => source, "outcome" => outcome.as_str()).increment(1);
+        }
     }
 }
 

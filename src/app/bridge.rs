@@ -1,17 +1,17 @@
 //! A running bridge: the public listener, the fold over the inbox, one sender for each upstream, the operator's listener.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::runtime::Handle;
 
 use super::config::Checked;
-use super::{index, retention};
+use super::{index, metrics, retention};
 use crate::admin::Door;
+use crate::alarm::{self, Watch};
 use crate::domain::Clock;
 use crate::enrich::{Enricher, HttpFetcher};
 use crate::forward::Sender;
@@ -21,10 +21,6 @@ use crate::{admin, receive};
 
 /// A sender looks at its queue at least so often, even if nobody rings.
 const IDLE: Duration = Duration::from_secs(1);
-/// What the stages have counted is folded together so often.
-const METRICS_UPKEEP: Duration = Duration::from_secs(5);
-/// The bounds, in seconds, of the histogram of requests.
-const REQUEST_SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
 /// A running bridge. It runs on the current actix system until [`Bridge::stop`].
 pub struct Bridge {
@@ -37,8 +33,8 @@ pub struct Bridge {
     fold: Option<JoinHandle<()>>,
     enricher_bells: Vec<Arc<Bell>>,
     sender_bells: Vec<Arc<Bell>>,
-    /// Of what is done beside everything else: retention, the index.
-    upkeep_bells: [Arc<Bell>; 2],
+    /// Of what is done beside everything else: retention, the index, alarms.
+    upkeep_bells: [Arc<Bell>; 3],
     /// Those that are waited for: senders and enrichers, which call out, and retention.
     callers: Vec<actix_web::rt::task::JoinHandle<()>>,
     /// Dropped last: by then nothing is under way.
@@ -77,6 +73,10 @@ impl Bridge {
     /// # Errors
     /// What could not be started; nothing is left running.
     pub async fn start(config: Checked, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let bridge_name = config.bridge_name().to_owned();
+        let upstream_names = config.upstreams.iter().map(|upstream| upstream.name.to_string()).collect();
+        // Before anything counts.
+        let recorded = config.admin.as_ref().map(|_| metrics::recorder(clock.now())).transpose()?;
         let store = config.store.open(Access::Serve, config.server.queue_limit)?;
         let fold_bell = Arc::new(Bell::default());
         let state = receive::State::new(
@@ -116,16 +116,24 @@ impl Bridge {
             callers.push(actix_web::rt::spawn(fetch(enricher, clock, own, fold)));
             enricher_bells.push(bell);
         }
+        let alarm_bell = Arc::new(Bell::default());
+        if let Some(alarms) = &config.alarms {
+            let sources = config.sources.keys().cloned().collect();
+            let (now, holder) = (clock.now(), rand::random::<i64>());
+            let watch = Watch::new(alarms, &bridge_name, Arc::clone(&store), sources, upstream_names, holder, now);
+            let watch = watch.map_err(StartError::Machine)?;
+            callers.push(actix_web::rt::spawn(keep_watch(watch, Arc::clone(&clock), Arc::clone(&alarm_bell))));
+        }
         let retention_bell = Arc::new(Bell::default());
         let retention = retention::run(Arc::clone(&store), Arc::clone(&clock), config.retention, Arc::clone(&retention_bell));
         callers.push(actix_web::rt::spawn(retention));
         let index_bell = Arc::new(Bell::default());
         let index = index::run(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&index_bell));
         callers.push(actix_web::rt::spawn(index));
-        if let Some(admin) = config.admin {
+        if let Some((admin, metrics)) = config.admin.zip(recorded) {
             let state = admin::State {
                 store: Arc::clone(&store),
-                metrics: recorder()?,
+                metrics,
                 door: Door::new(admin.token, rand::random(), admin.public_url.is_some_and(|url| url.starts_with("https://"))),
                 sources: Arc::clone(&config.sources),
                 upstreams,
@@ -150,7 +158,7 @@ impl Bridge {
             fold,
             enricher_bells,
             sender_bells,
-            upkeep_bells: [retention_bell, index_bell],
+            upkeep_bells: [retention_bell, index_bell, alarm_bell],
             callers,
             _attempts: attempts,
         })
@@ -243,21 +251,21 @@ async fn fetch(enricher: Enricher, clock: Arc<dyn Clock>, bell: Arc<Bell>, fold:
     }
 }
 
-/// The process's recorder of metrics, made once.
-fn recorder() -> Result<PrometheusHandle, StartError> {
-    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(handle) = RECORDER.get() {
-        return Ok(handle.clone());
-    }
-    let machine = |error: &dyn std::fmt::Display| StartError::Machine(format!("metrics cannot be recorded: {error}"));
-    let builder = PrometheusBuilder::new().set_buckets(&REQUEST_SECONDS).map_err(|error| machine(&error))?;
-    let handle = builder.install_recorder().map_err(|error| machine(&error))?;
-    let upkeep = handle.clone();
-    actix_web::rt::spawn(async move {
-        loop {
-            tokio::time::sleep(METRICS_UPKEEP).await;
-            upkeep.run_upkeep();
+/// Looks after alarms until the bell is closed.
+async fn keep_watch(mut watch: Watch, clock: Arc<dyn Clock>, bell: Arc<Bell>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(alarm::INTERVAL) => {}
+            () = bell.closed() => break,
         }
-    });
-    Ok(RECORDER.get_or_init(|| handle).clone())
+        tokio::select! {
+            looked = watch.step(clock.now()) => if let Err(error) = looked {
+                tracing::error!(%error, "alarms cannot be judged; the next look tries again");
+            },
+            () = bell.closed() => break,
+        }
+    }
+    if let Err(error) = watch.end().await {
+        tracing::debug!(%error, "the watch could not be handed over; its lease runs out");
+    }
 }

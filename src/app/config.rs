@@ -8,14 +8,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::retention;
+use super::{log, retention};
 
 use crate::attribute::Rules;
 use crate::domain::{Faults, Secret};
 use crate::forward::{Templates, Upstream, UpstreamConfig};
 use crate::pack::{Registry, Source, SourceConfig};
 use crate::store::Place;
-use crate::{admin, attribute, document, receive, store};
+use crate::{admin, alarm, attribute, document, receive, store};
 
 /// The file as written. Each part belongs to the module that uses it.
 #[derive(Debug, Deserialize)]
@@ -30,6 +30,9 @@ struct Document {
     attribution: attribute::Config,
     #[serde(default)]
     retention: retention::Config,
+    #[serde(default)]
+    log: log::Config,
+    alarms: Option<alarm::Config>,
     #[serde(default)]
     pack_dirs: Vec<PathBuf>,
     #[serde(default)]
@@ -57,6 +60,18 @@ pub struct Checked {
     pub rules: Rules,
     /// How long what nobody needs any more is kept.
     pub retention: retention::Config,
+    /// How log lines look.
+    pub log: log::Config,
+    /// Where alarms are sent, where they are wanted.
+    pub alarms: Option<alarm::Config>,
+}
+
+impl Checked {
+    /// What this bridge is called where it speaks for itself: how the internet reaches it, or where it listens.
+    pub fn bridge_name(&self) -> &str {
+        let url = self.server.public_url.as_deref().unwrap_or(&self.server.listen);
+        url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/')
+    }
 }
 
 /// Reads and checks a configuration file. Paths in it are relative to its own folder.
@@ -212,12 +227,15 @@ fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> 
     }
     check_accounts(&sources, file, faults);
     document.retention.check(file, faults);
+    if let Some(alarms) = &document.alarms {
+        alarms.check(file, faults);
+    }
     let template_dirs = check_dirs(&document.template_dirs, "template_dirs", folder, file, faults);
     let names: Vec<&str> = document.sources.iter().map(|source| source.name.as_str()).collect();
     let upstreams = check_upstreams(&document.upstreams, &template_dirs, &names, file, faults);
     let rules = Rules::new(&document.attribution, upstreams.iter().map(|upstream| upstream.route()).collect());
-    let (server, retention) = (document.server, document.retention);
-    Checked { server, admin, store, sources: Arc::new(sources), upstreams, rules, retention }
+    let Document { server, retention, log, alarms, .. } = document;
+    Checked { server, admin, store, sources: Arc::new(sources), upstreams, rules, retention, log, alarms }
 }
 
 fn check_server(server: &receive::Config, file: &str, faults: &mut Faults) {

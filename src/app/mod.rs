@@ -3,8 +3,12 @@
 mod bridge;
 mod config;
 mod index;
+mod log;
+mod metrics;
 mod retention;
 
 pub use bridge::{Bridge, StartError};
 pub use config::{Checked, load, packs, store, templates, upstreams};
+pub use log::{Config as Log, Format as LogFormat};
+pub use metrics::{Kind, METRICS, Metric};
 pub use retention::Config as Retention;

@@ -71,6 +71,11 @@ pub(super) async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, config: Co
     let kinds = [(Kind::Ignored, config.ignored_days), (Kind::Texts, config.attempts_days)];
     let wanted = kinds.into_iter().filter(|(_, days)| *days > 0);
     let mut sweeps: Vec<Sweep> = wanted.map(|(kind, days)| Sweep { kind, days, after: 0 }).collect();
+    for sweep in &sweeps {
+        // So that a rate has a beginning.
+        metrics::counter!("salebridge_retention_removed_total", "what" => sweep.label()).increment(0);
+        metrics::counter!("salebridge_retention_failures_total", "what" => sweep.label()).increment(0);
+    }
     let mut wait = FIRST;
     let mut rounds: u32 = 0;
     loop {
@@ -97,6 +102,7 @@ impl Sweep {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, what = self.name(), "old data was removed"),
             Err(error) => {
+                metrics::counter!("salebridge_retention_failures_total", "what" => self.label()).increment(1);
                 tracing::warn!(%error, what = self.name(), "old data could not be removed; the next round tries again");
             }
         }
@@ -115,6 +121,8 @@ impl Sweep {
             };
             let Pruned { count, next } = store.prune(what, STEP_LIMIT).await?;
             removed += count;
+            let count = u64::try_from(count).unwrap_or(u64::MAX);
+            metrics::counter!("salebridge_retention_removed_total", "what" => self.label()).increment(count);
             let Some(next) = next else { return Ok(removed) };
             self.after = next;
             tokio::time::sleep(PAUSE).await;
@@ -125,6 +133,14 @@ impl Sweep {
         match self.kind {
             Kind::Ignored => "ignored requests",
             Kind::Texts => "texts of attempts",
+        }
+    }
+
+    /// The name as a label of metrics.
+    fn label(&self) -> &'static str {
+        match self.kind {
+            Kind::Ignored => "ignored_requests",
+            Kind::Texts => "attempt_texts",
         }
     }
 }

@@ -62,6 +62,11 @@ impl Ledger {
         self.changes.events.push(EventRecord { is_late: applied.is_late, ..record });
     }
 
+    /// What became of the events so far.
+    pub fn events(&self) -> &[EventRecord] {
+        &self.changes.events
+    }
+
     /// Lets go, or parks, every loaded sale whose waiting is over.
     pub fn expire(&mut self, rules: &Rules, now: Timestamp) {
         for index in 0..self.slice.sales.len() {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::Answer;
 use super::print::Printer;
+use crate::alarm::{Config, Format};
 use crate::app::{Checked, load};
 use crate::domain::Mode;
 use crate::forward::{AmountUnit, Upstream};
@@ -27,7 +28,10 @@ pub(super) fn run(config: &Path, printer: &Printer) -> Answer {
         let mut unsigned = sources.clone();
         unsigned.retain(|name| checked.sources[*name].pack.scheme.is_unsigned());
         let upstreams: Vec<&str> = checked.upstreams.iter().map(|upstream| &*upstream.name).collect();
-        printer.json(&json!({"ok": true, "faults": [], "sources": sources, "unsigned": unsigned, "upstreams": upstreams}));
+        let alarms = checked.alarms.as_ref().map(Config::host);
+        printer.json(&json!({
+            "ok": true, "faults": [], "sources": sources, "unsigned": unsigned, "upstreams": upstreams, "alarms": alarms,
+        }));
     } else {
         printer.line(format!("{}: {}", config.display(), printer.good("no faults")));
         summary(&checked, printer).iter().for_each(|line| printer.line(line));
@@ -56,6 +60,13 @@ pub(super) fn summary(checked: &Checked, printer: &Printer) -> Vec<String> {
     }
     if checked.upstreams.is_empty() {
         lines.push(printer.bad("there is no [[upstreams]]: sales are counted and kept, but go nowhere"));
+    }
+    if let Some(alarms) = &checked.alarms {
+        let format = match alarms.format {
+            Format::Json => "JSON",
+            Format::Slack => "texts for Slack",
+        };
+        lines.push(format!("alarms    {:<16} as {format}; `salebridge alarms test` sends one", alarms.host()));
     }
     lines
 }

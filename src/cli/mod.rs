@@ -1,5 +1,6 @@
 //! The command line: what is asked, and how the answers look. The work is done elsewhere.
 
+mod alarms;
 mod check;
 mod demo;
 mod explain;
@@ -45,7 +46,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the bridge
-    Serve,
+    Serve(serve::Arguments),
     /// See it work: bridge, stand-in upstream and signed sample webhooks, without any configuration
     Demo(demo::Arguments),
     /// Check the configuration, its packs and its secrets; report every fault
@@ -71,6 +72,9 @@ enum Command {
     Upstream(upstream::Command),
     /// The ledger over a period: sales, attribution, what is parked, what went back, and what may be counted twice
     Report(report::Arguments),
+    /// Alarms: what a person is told without looking
+    #[command(subcommand)]
+    Alarms(alarms::Command),
     /// What everything is kept in: whether it agrees with itself, a copy of it, and the way from a file into PostgreSQL
     #[command(subcommand)]
     Store(store::Command),
@@ -92,7 +96,7 @@ type Answer = Result<(), Failure>;
 pub fn run(arguments: Arguments) -> ExitCode {
     let printer = print::Printer::new(arguments.json);
     let answer = match arguments.command {
-        Command::Serve => serve::run(&arguments.config, &printer),
+        Command::Serve(serve) => serve::run(&serve, &arguments.config, &printer),
         Command::Demo(demo) => demo::run(&demo, &printer),
         Command::Check => check::run(&arguments.config, &printer),
         Command::Send(send) => send::run(&send, &arguments.config, &printer),
@@ -101,6 +105,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Report(report) => report::run(&report, &arguments.config, &printer),
         Command::Deliveries(command) => retry::run(&command, &arguments.config, &printer),
         Command::Upstream(command) => upstream::run(&command, &arguments.config, &printer),
+        Command::Alarms(command) => alarms::run(&command, &arguments.config, &printer),
         Command::Store(command) => store::run(&command, &arguments.config, &printer),
         Command::Explain(explain) => explain::run(&explain, &arguments.config, &printer),
         Command::Pack(command) => pack::run(&command, &arguments.config, &printer),

@@ -4,17 +4,25 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::print::Printer;
 use super::{Answer, Failure, check};
-use crate::app::{Bridge, load};
+use crate::app::{Bridge, LogFormat, load};
 use crate::domain::SystemClock;
 
-pub(super) fn run(config: &Path, printer: &Printer) -> Answer {
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// How log lines look: pretty or json; by default as [log] says
+    #[arg(long, env = "SALEBRIDGE_LOG_FORMAT", value_name = "FORMAT", value_parser = format)]
+    log_format: Option<LogFormat>,
+}
+
+pub(super) fn run(arguments: &Arguments, config: &Path, printer: &Printer) -> Answer {
     let checked = load(config)?;
-    start_log();
+    start_log(arguments.log_format.unwrap_or(checked.log.format));
     let summary = check::summary(&checked, printer);
     actix_web::rt::System::new().block_on(async {
         let bridge = Bridge::start(checked, Arc::new(SystemClock)).await?;
@@ -31,16 +39,18 @@ pub(super) fn run(config: &Path, printer: &Printer) -> Answer {
 }
 
 /// Logs to standard error; `SALEBRIDGE_LOG` says how much (`debug`, `salebridge::forward=debug`), by default `info`.
-fn start_log() {
+fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_env("SALEBRIDGE_LOG").unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // An error says that a subscriber is there already.
-    drop(
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_writer(std::io::stderr)
-            .try_init(),
-    );
+    drop(match format {
+        LogFormat::Pretty => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+    });
+}
+
+fn format(text: &str) -> Result<LogFormat, String> {
+    LogFormat::parse(text).ok_or_else(|| "must be pretty or json".to_owned())
 }
 
 /// Waits for SIGTERM or SIGINT (Ctrl-C).

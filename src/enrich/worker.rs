@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 
@@ -88,7 +88,10 @@ impl Enricher {
         let outcome = match self.lacks(fetching) {
             None => FetchOutcome::Ready,
             Some(fetch) => {
+                let started = Instant::now();
                 let result = self.fetcher.fetch(&fetch.path, clock.now()).await;
+                metrics::histogram!("salebridge_fetch_seconds", "source" => self.source.name.to_string())
+                    .record(started.elapsed());
                 self.judge(fetching, &fetch, result, clock.now())
             }
         };
@@ -111,12 +114,16 @@ impl Enricher {
         let (source, request) = (&*self.source.name, fetching.request.id);
         let answer = |result| Answer { position: fetching.position, step: fetch.step, path: fetch.path.clone(), result };
         let attempts = fetching.attempts + 1;
+        let count = |outcome: &'static str| {
+            metrics::counter!("salebridge_fetches_total", "source" => source.to_owned(), "outcome" => outcome).increment(1);
+        };
         let result = result.and_then(|text| {
             let answer = answer(Ok(text));
             self.source.mapping.is_usable(&answer).map(|()| answer).map_err(Failure::Limited)
         });
         let (why, asked, is_over) = match result {
             Ok(answer) => {
+                count("fetched");
                 tracing::debug!(source, request.id = request, step = fetch.step, "what an event refers to was fetched");
                 return FetchOutcome::Answered(answer);
             }
@@ -124,6 +131,7 @@ impl Enricher {
             Err(Failure::Limited(why)) => (why, None, attempts >= LIMITED_ATTEMPTS),
             Err(Failure::Never(why)) => (why, None, true),
         };
+        count(if is_over { "given_up" } else { "retry" });
         if is_over {
             tracing::error!(source, request.id = request, attempts, why, "what an event refers to cannot be fetched");
             return FetchOutcome::Answered(answer(Err(why)));

@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 
@@ -17,6 +18,8 @@ use crate::store::Claimed;
 pub(super) struct Tried {
     pub(super) claimed: Claimed,
     pub(super) started_at: Timestamp,
+    /// How long it took.
+    pub(super) took: Duration,
     /// What was sent, without secrets.
     pub(super) request: String,
     pub(super) result: Result<Answer, Failed>,
@@ -38,11 +41,11 @@ pub(super) enum Failed {
 
 /// Tries it once.
 pub(super) async fn attempt(upstream: Arc<Upstream>, client: Client, mut claimed: Claimed, started_at: Timestamp) -> Tried {
-    let mut request = String::new();
+    let (mut request, started) = (String::new(), Instant::now());
     let telling = AssertUnwindSafe(tell(&upstream, &client, &mut claimed, started_at, &mut request)).catch_unwind();
     let ours = || Failed::Unanswered("salebridge itself failed over it; the log has the message, please report it".to_owned());
     let result = telling.await.unwrap_or_else(|_| Err(ours()));
-    Tried { claimed, started_at, request, result }
+    Tried { claimed, started_at, took: started.elapsed(), request, result }
 }
 
 async fn tell(

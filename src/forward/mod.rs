@@ -7,6 +7,7 @@ pub mod again;
 mod attempt;
 mod cases;
 mod judge;
+mod note;
 mod render;
 mod schedule;
 mod sender;

@@ -8,9 +8,10 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::attempt::{Failed, Tried, attempt};
+use super::note::About;
 use super::schedule::Tries;
 use super::upstream::Upstream;
-use crate::domain::{AttemptOutcome, Clock, DeliveryId, DeliveryState, Limiter, Timestamp};
+use crate::domain::{AttemptOutcome, Clock, DeliveryId, Limiter, Timestamp};
 use crate::outbound::Client;
 use crate::store::{Attempt, Claimed, Claims, Error, Lease, LeaseNumber, Store};
 
@@ -321,8 +322,9 @@ impl Sender {
         let now = self.clock.now();
         let (mut refusal, mut is_answered) = (None, false);
         for tried in std::mem::take(&mut self.over) {
+            let about = About::of(&tried);
             let attempt = self.judge(tried, now);
-            log(&self.upstream.name, &attempt);
+            about.note(&self.upstream.name, &attempt);
             match attempt.outcome {
                 AttemptOutcome::Paused => refusal = Some(attempt.reason.clone()),
                 AttemptOutcome::Rejected if attempt.status.is_none() => {} // it was never sent
@@ -445,26 +447,4 @@ async fn record(store: &dyn Store, upstream: &str, report: &Report, now: Timesta
 
 fn client(upstream: &Upstream) -> Result<Client, String> {
     Client::new(upstream.limits()).map_err(|cause| format!("{}: no client can be made: {cause}", upstream.name))
-}
-
-fn log(upstream: &str, attempt: &Attempt) {
-    metrics::counter!("salebridge_attempts_total", "upstream" => upstream.to_owned(), "outcome" => attempt.outcome.as_str())
-        .increment(1);
-    let (delivery, outcome, status) = (attempt.delivery, attempt.outcome.as_str(), attempt.status.unwrap_or(0));
-    match attempt.state {
-        DeliveryState::Dead => {
-            tracing::error!(delivery.id = delivery, upstream, outcome, status, reason = %attempt.reason, "a dead letter: a person must look");
-        }
-        DeliveryState::Delivered | DeliveryState::Duplicate | DeliveryState::Unattributed => {
-            tracing::info!(delivery.id = delivery, upstream, outcome, status, "a sale was accepted");
-        }
-        DeliveryState::Due
-        | DeliveryState::Sending
-        | DeliveryState::Held
-        | DeliveryState::Skipped
-        | DeliveryState::Merged
-        | DeliveryState::Withdrawn => {
-            tracing::warn!(delivery.id = delivery, upstream, outcome, status, reason = %attempt.reason, "an attempt failed; it is tried again");
-        }
-    }
 }

@@ -1,7 +1,6 @@
 //! One configured use of a template.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use super::sign::SigningKey;
 use super::template::{AmountUnit, Auth, FieldValue, Template, Templates, Transport};
 use crate::attribute::{Filter, Route, WithoutClick};
 use crate::domain::{Accept, AdjustmentRule, Currency, EventName, Faults, Secret};
-use crate::outbound::{Limits, is_private};
+use crate::outbound::{Limits, names_private};
 
 /// So much of an answer is read; no API says more about one sale.
 const ANSWER_LIMIT_BYTES: usize = 64 * 1024;
@@ -249,7 +248,7 @@ impl Upstream {
         faults.or(Self {
             name: config.name.as_str().into(),
             template: Arc::clone(template),
-            allow_private: config.allow_private || base_url.as_ref().is_some_and(is_literal),
+            allow_private: config.allow_private || base_url.as_ref().is_some_and(|url| names_private(url.as_str())),
             sale_url: base_url.as_ref().and_then(|base| same_for_all(base, template)),
             base_url,
             token: config.token.clone().unwrap_or_else(|| Secret::new("")),
@@ -424,7 +423,7 @@ fn base(text: &str, allow_private: bool) -> Result<Url, String> {
     }
     match url.scheme() {
         "https" => Ok(url),
-        "http" if is_literal(&url) || allow_private => Ok(url),
+        "http" if names_private(url.as_str()) || allow_private => Ok(url),
         "http" => Err("must be https: over plain http anyone on the way reads the token".to_owned()),
         _ => Err("must be https".to_owned()),
     }
@@ -444,13 +443,6 @@ pub(super) fn joined(base: &Url, path: &str) -> Result<Url, String> {
     } else {
         Url::parse(&format!("{}{path}", base.as_str().trim_end_matches('/'))).map_err(|error| error.to_string())
     }
-}
-
-/// True where the host names a private address literally.
-fn is_literal(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-    host == "localhost" || address.is_some_and(is_private)
 }
 
 fn yes() -> bool {

@@ -152,6 +152,32 @@ pub async fn post(url: &str, headers: &Headers, body: Vec<u8>) -> Result<(u16, S
     Ok((status, response.text().await.map_err(words)?))
 }
 
+/// Whether a URL is fit to be sent something secret: https, or plain http to where it was named literally that it is private.
+///
+/// # Errors
+/// What is wrong with it, without the URL.
+pub fn check_url(text: &str, allow_private: bool) -> Result<(), String> {
+    let url = reqwest::Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?;
+    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() || host.ends_with('.') {
+        return Err("must be scheme, host, path and query only".to_owned());
+    }
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if names_private(text) || allow_private => Ok(()),
+        "http" => Err("must be https: over plain http anyone on the way reads what is sent".to_owned()),
+        _ => Err("must be https".to_owned()),
+    }
+}
+
+/// True where the host of a URL names a private address literally.
+pub fn names_private(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    host == "localhost" || address.is_some_and(is_private)
+}
+
 fn install_tls() {
     static PROVIDER: Once = Once::new();
     // An error says that a provider is installed already, which is as good.

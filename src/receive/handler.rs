@@ -39,8 +39,8 @@ pub(super) async fn receive(request: HttpRequest, payload: Payload, state: Data<
         Err(problem) => (problem.code(), problem.response()),
     };
     let source = label.unwrap_or_else(|| "unknown".to_owned());
+    metrics::histogram!("salebridge_request_seconds", "source" => source.clone()).record(started.elapsed());
     metrics::counter!("salebridge_requests_total", "source" => source, "outcome" => outcome).increment(1);
-    metrics::histogram!("salebridge_request_seconds").record(started.elapsed());
     response
 }
 
@@ -108,7 +108,10 @@ async fn take(request: &HttpRequest, payload: Payload, state: &State) -> Result<
     };
     let fingerprint = source.fingerprint(&webhook);
     let is_ping = source.pack.is_ping(&webhook);
-    let verified = match verify(source, webhook, state).await {
+    let started = std::time::Instant::now();
+    let judged = verify(source, webhook, state).await;
+    metrics::histogram!("salebridge_verify_seconds", "source" => source.name.to_string()).record(started.elapsed());
+    let verified = match judged {
         Ok(verified) => verified,
         Err(Refusal::SignatureMissing { .. }) if is_ping => return Ok(Taken::Ping),
         Err(refusal) => {

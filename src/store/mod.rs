@@ -1,5 +1,6 @@
 //! What is kept, and the contract for keeping it. Only this folder knows SQL.
 
+mod commit;
 mod copy;
 mod error;
 mod listing;
@@ -19,8 +20,8 @@ pub use report::{AdjustmentLine, AttributionLine, DoubleLine, ParkedLine, Period
 pub use sqlite::Sqlite;
 pub use views::{
     AdjustmentView, AttemptView, AttentionView, BackupView, BalanceView, CheckView, ClickView, CopiedView, CopyView,
-    DeliveryView, DoubleView, EventView, FindingView, IdentityView, ListedAdjustmentView, QueueView, RequestView, SaleView,
-    StepView, TallyLine, UpstreamView,
+    DeliveryView, DoubleView, EventView, FindingView, IdentityView, ListedAdjustmentView, OldestView, QueueView, RequestView,
+    SaleView, StepView, TallyLine, UpstreamView,
 };
 
 use std::collections::HashSet;
@@ -195,6 +196,10 @@ pub struct Claimed {
     pub tried_since: Option<Timestamp>,
     /// The sale.
     pub sale: SaleId,
+    /// The request that made the sale.
+    pub request: RequestId,
+    /// When that was received.
+    pub received_at: Option<Timestamp>,
     /// What is told.
     pub outgoing: Outgoing,
 }
@@ -311,6 +316,40 @@ pub struct Pruned {
     pub count: usize,
     /// Where the next step goes on; `None` where nothing older is left.
     pub next: Option<i64>,
+}
+
+/// What was counted in one hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HourlyTally {
+    /// What: `request`, `sale` or `refused`.
+    pub what: String,
+    /// Whole hours since 1970 in UTC.
+    pub hour: i64,
+    /// The source.
+    pub source: String,
+    /// What more is told: how a sale is attributed, why a request was refused.
+    pub label: String,
+    /// How many.
+    pub count: u64,
+    /// When the last of them came, where that is known.
+    pub last_at: Option<Timestamp>,
+}
+
+/// What is remembered of an alarm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlarmRecord {
+    /// Its name: what it is about, such as `upstream_paused:cutmeshort`.
+    pub name: String,
+    /// Since when it is on; `None` where it is off, and only what is known already is kept.
+    pub since: Option<Timestamp>,
+    /// When it was last told.
+    pub told_at: Option<Timestamp>,
+    /// A number that the alarm's rule compares the next one with.
+    pub level: i64,
+    /// When that last changed.
+    pub changed_at: Timestamp,
+    /// What was told last, in words.
+    pub what: String,
 }
 
 /// The contract that every store keeps.
@@ -623,6 +662,42 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`Error::Unavailable`].
     fn last_seen(&self) -> Result<Vec<(String, Timestamp)>, Error>;
+    /// Since when the first of each queue is there.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn oldest(&self) -> Result<OldestView, Error>;
+
+    /// What was counted in each hour from `since` on (whole hours since 1970): requests, live sales and refusals of each source.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn hourly(&self, since: i64) -> Result<Vec<HourlyTally>, Error>;
+
+    /// Takes or renews the watch over alarms for `holder`, a number of the process's own, until `until`. Answers whether it has it:
+    /// of several processes that serve one store one keeps watch.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn watch(&self, holder: i64, now: Timestamp, until: Timestamp) -> Result<bool, Error>;
+
+    /// Lets go of the watch, where `holder` has it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; the lease then runs out.
+    async fn end_watch(&self, holder: i64) -> Result<(), Error>;
+
+    /// What is remembered of alarms, by name.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn alarms(&self) -> Result<Vec<AlarmRecord>, Error>;
+
+    /// Keeps an alarm as it is now, or forgets it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; it is then told again.
+    async fn put_alarm(&self, name: &str, record: Option<AlarmRecord>) -> Result<(), Error>;
 
     /// Removes what nobody needs any more, in one small step: at most `limit` of it, among not many more. May be made by several
     /// replicas at once. Keys, sales, deliveries, and the event ids that they used up are never removed.

@@ -354,6 +354,19 @@ pub struct AttentionView {
     pub double_counts: u64,
 }
 
+/// Since when the first of each queue is there; `None` where the queue is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OldestView {
+    /// When the first request that is not settled was received.
+    pub unsettled: Option<Timestamp>,
+    /// When the sale was counted whose waiting ends next.
+    pub waiting: Option<Timestamp>,
+    /// When the first event for which something has to be fetched began to wait.
+    pub fetching: Option<Timestamp>,
+    /// Since when the first delivery of each upstream has been due, or from when on it will be.
+    pub due: Vec<(String, Timestamp)>,
+}
+
 /// What a check of the store found.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct CheckView {

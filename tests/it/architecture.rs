@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Module, and the modules of ours that it may import. Topmost first.
-const TABLE: [(&str, &[&str]); 20] = [
+const TABLE: [(&str, &[&str]); 21] = [
     ("main", &["cli"]),
-    ("cli", &["app", "domain", "explain", "forward", "outbound", "overview", "pack", "remap", "store", "verify"]),
-    ("app", &["admin", "attribute", "document", "domain", "enrich", "forward", "pack", "pipeline", "receive", "store"]),
+    ("cli", &["alarm", "app", "domain", "explain", "forward", "outbound", "overview", "pack", "remap", "store", "verify"]),
+    ("app", &["admin", "alarm", "attribute", "document", "domain", "enrich", "forward", "pack", "pipeline", "receive", "store"]),
     ("receive", &["domain", "outbound", "pack", "pipeline", "store", "verify"]),
     ("admin", &["attribute", "domain", "explain", "forward", "overview", "pack", "pipeline", "remap", "store", "verify"]),
     ("overview", &["domain", "store"]),
+    ("alarm", &["domain", "outbound", "store"]),
     ("explain", &["attribute", "domain", "enrich", "map", "pack", "pipeline", "store", "verify"]),
     ("pipeline", &["attribute", "domain", "map", "pack", "store"]),
     ("remap", &["attribute", "domain", "map", "pack", "store"]),

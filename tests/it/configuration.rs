@@ -123,6 +123,17 @@ fn what_would_be_dangerous_is_refused() {
         assert!(days(&format!("{key} = 3651")).contains(&format!("retention.{key}: must be between 0")), "{key}");
         assert!(days(&format!("{key} = -1")).contains(&format!("retention.{key}: ")), "{key}");
     }
+    let alarms = |lines: &str| faults(&format!("{base}[alarms]\n{lines}\n"));
+    assert_eq!(alarms("url = \"https://hooks.example.com/a?b=c\"\nsilence_odds = 0"), "");
+    assert_eq!(alarms("url = \"http://127.0.0.1:9/alarms\""), "");
+    assert_eq!(alarms("url = \"http://alarms:9\"\nallow_private = true"), "");
+    assert!(alarms("").contains("alarms.url: missing"), "there is nothing without a URL");
+    for url in ["http://hooks.example.com", "ftp://x.example.com", "https://user:pass@x.example.com", "hooks", ""] {
+        let found = alarms(&format!("url = \"{url}\""));
+        assert!(found.contains("alarms.url: ") && !found.contains("pass"), "{url}: {found}");
+    }
+    let fault = alarms("url = \"https://hooks.example.com\"\nunattributed_points = 101");
+    assert!(fault.contains("alarms.unattributed_points: must be between 1 and 100"), "{fault}");
     let net =
         faults(&format!("{base}[[sources]]\nname = \"r\"\npack = \"razorpay\"\nsecrets = [\"x\"]\namount = \"net_of_tax\"\n"));
     assert!(net.contains("no event of this provider says its tax"), "{net}");
@@ -140,8 +151,12 @@ fn the_example_is_complete_and_right() {
         std::fs::write(&path, text).unwrap();
         let mut command = std::process::Command::new(crate::harness::process::SALEBRIDGE);
         for name in variables(&example) {
-            let is_signing = name == "SALES_WEBHOOK_SECRET";
-            command.env(name, if is_signing { "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD" } else { "0123456789abcdef0123" });
+            let value = match name.as_str() {
+                "SALES_WEBHOOK_SECRET" => "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+                "SALEBRIDGE_ALARM_URL" => "https://hooks.example.com/alarms",
+                _ => "0123456789abcdef0123",
+            };
+            command.env(name, value);
         }
         command.arg("--config").arg(&path).arg("check").output().unwrap()
     };
@@ -189,6 +204,8 @@ fn keys_of_the_code() -> Vec<String> {
         ("store/place.rs", "pub struct Config {"),
         ("attribute/mod.rs", "pub struct Config {"),
         ("app/retention.rs", "pub struct Config {"),
+        ("app/log.rs", "pub struct Config {"),
+        ("alarm/config.rs", "pub struct Config {"),
         ("pack/source.rs", "pub struct SourceConfig {"),
         ("pack/source.rs", "pub struct MetadataConfig {"),
         ("forward/upstream.rs", "pub struct UpstreamConfig {"),

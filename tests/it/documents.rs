@@ -20,7 +20,15 @@ fn every_command_of_the_readme_is_understood() {
 
 #[test]
 fn every_file_that_a_document_links_to_is_there() {
-    for document in ["README.md", "ARCHITECTURE.md", "providers/README.md", "docs/performance.md", "docs/storage.md"] {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "providers/README.md",
+        "docs/alarms.md",
+        "docs/metrics.md",
+        "docs/performance.md",
+        "docs/storage.md",
+    ] {
         let folder = std::path::Path::new(document).parent().unwrap().to_path_buf();
         for link in read(document).split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             let (file, heading) = link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));

@@ -1,6 +1,7 @@
 //! The inbox's door: whatever waits is written by one statement, and answered after its commit.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use deadpool_postgres::Pool;
 use tokio::sync::{mpsc, oneshot};
@@ -10,7 +11,7 @@ use super::connect::unreachable;
 use super::session::failed;
 use crate::domain::RequestId;
 use crate::store::sql::inbox::headers_to_json;
-use crate::store::{Appended, Error, Fingerprint};
+use crate::store::{Appended, Error, Fingerprint, commit};
 use crate::verify::Verified;
 
 /// At most so many requests share a commit, so that the first of them does not wait for ever.
@@ -51,10 +52,12 @@ async fn work(pool: Pool, mut waiting: mpsc::Receiver<Append>) {
     while waiting.recv_many(&mut batch, BATCH_LIMIT).await > 0 {
         // Two replicas that write the same webhooks in one order do not wait for each other.
         batch.sort_by_key(|append: &Append| append.fingerprint);
+        let started = Instant::now();
         let written = match write(&pool, &batch).await {
             Err(Error::Conflict(_)) => write(&pool, &batch).await,
             written => written,
         };
+        commit::note(started.elapsed(), batch.len(), written.is_ok());
         for (place, append) in batch.drain(..).enumerate() {
             let answer = written.as_ref().map_err(Error::clone).and_then(|written| {
                 written.get(place).copied().flatten().ok_or_else(|| Error::Damaged("a request that was just written".to_owned()))

@@ -6,7 +6,11 @@ use super::session::failed;
 use crate::store::Error;
 
 /// All migrations, oldest first. A released one is never edited.
-const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_tallies.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_tallies.sql"),
+    include_str!("migrations/0003_alarms.sql"),
+];
 
 /// The advisory lock under which the layout is changed: the letters of "salebrid".
 const LOCK: i64 = i64::from_be_bytes(*b"salebrid");

@@ -23,13 +23,14 @@ use self::append::Appender;
 use self::connect::unreachable;
 use self::session::{CLOCK_MILLIS, Session, failed, wait};
 use super::sql::{
-    Db, check, deliveries, fetches, inbox, ledger, listing, past, prune, report, retry, search, slice, tallies, values, views,
+    Db, alarms, check, deliveries, fetches, inbox, ledger, listing, past, prune, report, retry, search, slice, tallies, values,
+    views,
 };
 use super::{
-    Access, AdjustmentFilter, Appended, Attempt, AttentionView, CheckView, Claimed, Claims, DeliveryFilter, DeliveryView, Error,
-    Fetched, Fetching, Fingerprint, Fold, IdentityView, Lease, LeaseNumber, ListedAdjustmentView, Page, Paging, Past,
-    PastRequest, Period, Prune, Pruned, QueueView, Report, RequestFilter, RequestView, Retry, RetryView, SaleFilter, SaleView,
-    Store, StoredRequest, TallyLine, UpstreamView,
+    Access, AdjustmentFilter, AlarmRecord, Appended, Attempt, AttentionView, CheckView, Claimed, Claims, DeliveryFilter,
+    DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, HourlyTally, IdentityView, Lease, LeaseNumber,
+    ListedAdjustmentView, OldestView, Page, Paging, Past, PastRequest, Period, Prune, Pruned, QueueView, Report, RequestFilter,
+    RequestView, Retry, RetryView, SaleFilter, SaleView, Store, StoredRequest, TallyLine, UpstreamView,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Secret, Tallied, Tallies, Timestamp};
@@ -477,6 +478,31 @@ impl Store for Postgres {
 
     fn last_seen(&self) -> Result<Vec<(String, Timestamp)>, Error> {
         self.read(tallies::last_seen)
+    }
+
+    fn oldest(&self) -> Result<OldestView, Error> {
+        self.read(views::oldest)
+    }
+
+    fn hourly(&self, since: i64) -> Result<Vec<HourlyTally>, Error> {
+        self.read(|db| alarms::hourly(db, since))
+    }
+
+    async fn watch(&self, holder: i64, now: Timestamp, until: Timestamp) -> Result<bool, Error> {
+        self.write(move |session| alarms::watch(session, holder, now, until)).await
+    }
+
+    async fn end_watch(&self, holder: i64) -> Result<(), Error> {
+        self.write(move |session| alarms::end_watch(session, holder)).await
+    }
+
+    fn alarms(&self) -> Result<Vec<AlarmRecord>, Error> {
+        self.read(alarms::alarms)
+    }
+
+    async fn put_alarm(&self, name: &str, record: Option<AlarmRecord>) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.write(move |session| alarms::put(session, &name, record.as_ref())).await
     }
 
     async fn prune(&self, what: Prune, limit: usize) -> Result<Pruned, Error> {

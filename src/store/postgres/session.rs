@@ -33,6 +33,7 @@ const POSTGRES: Dialect = Dialect {
     skip_locked_with_sale: " FOR UPDATE OF d, s SKIP LOCKED",
     is_settled: "NOT EXISTS (SELECT 1 FROM unsettled WHERE unsettled.request = inbox.id)",
     count_unsettled: "(SELECT COUNT(*) FROM unsettled)",
+    oldest_unsettled: "SELECT i.received_at FROM unsettled u JOIN inbox i ON i.id = u.request ORDER BY u.request LIMIT 1",
     click_from: "CAST(trail AS JSONB) #>> '{clickId,from}'",
     is_shared: true,
 };

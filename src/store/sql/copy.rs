@@ -29,7 +29,7 @@ const fn table(name: &'static str, key: usize, columns: &'static str) -> Table {
 }
 
 /// Every table but those that only one of the stores has.
-pub(in crate::store) const TABLES: [Table; 17] = [
+pub(in crate::store) const TABLES: [Table; 18] = [
     table("inbox", 1, "id, source, received_at, url, headers, body, digest, query"),
     table("events", 2, "request, position, source, unique_id, kind, mode, at, outcome, code, reason, sale, late, digest"),
     table(
@@ -58,6 +58,7 @@ pub(in crate::store) const TABLES: [Table; 17] = [
     table("tallies", 6, "what, hour, source, label, currency, shard, number, units, rest, last_at"),
     table("sale_hashes", 1, "last, hashes"),
     table("sale_hashes_later", 2, "hash, sale"),
+    table("alarms", 1, "name, since, told_at, level, changed_at, what"),
 ];
 
 impl Table {

@@ -116,7 +116,8 @@ const OUTGOING: &str = "SELECT d.id, d.sale, d.number, d.amount_minor, d.taken_b
      CASE WHEN d.number = 0 THEN d.upstream_id
          ELSE (SELECT o.upstream_id FROM deliveries o WHERE o.sale = d.sale AND o.upstream = d.upstream AND o.number = 0) END,
      s.source, s.scope, s.event, s.amount_minor, s.currency, s.at, s.customer_external_id, s.click_id, s.email, s.name, s.renewal,
-     s.sent_as, CASE WHEN s.sent_as IS NULL THEN s.keys END, d.lease, d.limited
+     s.sent_as, CASE WHEN s.sent_as IS NULL THEN s.keys END, d.lease, d.limited, s.request,
+     (SELECT i.received_at FROM inbox i WHERE i.id = s.request)
      FROM deliveries d JOIN sales s ON s.id = d.sale";
 
 /// A delivery with all that an attempt of it would send.
@@ -155,6 +156,8 @@ fn read(row: &Row<'_>) -> Result<Claimed, Error> {
         attempts: row.get(5)?,
         limited: row.get(23)?,
         tried_since: row.get::<Option<i64>>(6)?.map(from_millis),
+        request: row.get(24)?,
+        received_at: row.get::<Option<i64>>(25)?.map(from_millis),
         outgoing: Outgoing { sale, source, mode, is_renewal, adjustment, upstream_id },
     })
 }

@@ -4,6 +4,7 @@
 //! differently is a word of the [`Dialect`].
 
 pub(super) mod adjustments;
+pub(super) mod alarms;
 pub(super) mod check;
 pub(super) mod copy;
 pub(super) mod deliveries;
@@ -43,6 +44,8 @@ pub(super) struct Dialect {
     pub(super) is_settled: &'static str,
     /// The number of requests that are not settled.
     pub(super) count_unsettled: &'static str,
+    /// Selects when the first request was received that is not settled.
+    pub(super) oldest_unsettled: &'static str,
     /// How the click of a `sales` row was come by.
     pub(super) click_from: &'static str,
     /// True where several processes may serve one store.

@@ -5,7 +5,8 @@ use super::story::{double_counts, sale_view};
 use super::{Db, Row, Value, inbox, values};
 use crate::domain::{Currency, DeliveryId, DeliveryState, Key, Money, Request, RequestId, SaleId, from_millis, invoice_id_of};
 use crate::store::{
-    AttemptView, AttentionView, DeliveryView, Error, EventView, QueueView, RequestView, SaleView, StepView, UpstreamView,
+    AttemptView, AttentionView, DeliveryView, Error, EventView, OldestView, QueueView, RequestView, SaleView, StepView,
+    UpstreamView,
 };
 
 const DELIVERY_COLUMNS: &str = "d.id, d.sale, d.upstream, d.state, d.attempts, d.due_at, d.last_status, d.last_reason, d.number,
@@ -116,6 +117,27 @@ pub(in crate::store) fn queues(db: &dyn Db) -> Result<QueueView, Error> {
         Ok(QueueView { unsettled: row.get(0)?, waiting: row.get(1)?, due: row.get(2)?, dead: row.get(3)?, fetching: row.get(4)? })
     })?;
     view.ok_or_else(|| damaged("the counts of the queues"))
+}
+
+/// Each is the first row of an index, so that nobody looks through a long queue.
+pub(in crate::store) fn oldest(db: &dyn Db) -> Result<OldestView, Error> {
+    let first = |sql: &str, values: &[Value<'_>]| db.row(sql, values, |row| Ok(from_millis(row.get(0)?)));
+    let mut due = Vec::new();
+    let mut upstream = String::new();
+    // From one upstream to the next, by the index of what is due.
+    let next = "SELECT upstream FROM deliveries WHERE state = 'due' AND upstream > ?1 ORDER BY upstream LIMIT 1";
+    while let Some(name) = db.row(next, values![upstream], |row| row.get::<String>(0))? {
+        let sql = "SELECT due_at FROM deliveries WHERE upstream = ?1 AND state = 'due' ORDER BY due_at, id LIMIT 1";
+        due.extend(first(sql, values![name])?.map(|since| (name.clone(), since)));
+        upstream = name;
+    }
+    let fetching = "SELECT since FROM fetches WHERE ready = 0 ORDER BY request, position LIMIT 1";
+    Ok(OldestView {
+        unsettled: first(db.dialect().oldest_unsettled, &[])?,
+        waiting: first("SELECT counted_at FROM sales WHERE state = 'waiting' ORDER BY waits_until LIMIT 1", &[])?,
+        fetching: first(fetching, &[])?,
+        due,
+    })
 }
 
 pub(super) fn select_deliveries(db: &dyn Db, rest: &str, values: &[Value<'_>]) -> Result<Vec<DeliveryView>, Error> {

@@ -17,6 +17,7 @@ const SQLITE: Dialect = Dialect {
     skip_locked_with_sale: "",
     is_settled: "id <= (SELECT settled_through FROM progress)",
     count_unsettled: "(SELECT COALESCE(MAX(id), 0) FROM inbox) - (SELECT settled_through FROM progress)",
+    oldest_unsettled: "SELECT received_at FROM inbox WHERE id > (SELECT settled_through FROM progress) ORDER BY id LIMIT 1",
     click_from: "trail ->> '$.clickId.from'",
     is_shared: false,
 };

@@ -5,13 +5,14 @@ use rusqlite::Connection;
 use crate::store::Error;
 
 /// All migrations, oldest first. A released one is never edited.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_fetches.sql"),
     include_str!("migrations/0003_ledger.sql"),
     include_str!("migrations/0004_upstreams.sql"),
     include_str!("migrations/0005_leases.sql"),
     include_str!("migrations/0006_tallies.sql"),
+    include_str!("migrations/0007_alarms.sql"),
 ];
 
 /// Brings the file to the newest layout, each step in a transaction of its own.

@@ -21,12 +21,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::writer::Writer;
-use super::sql::{deliveries, fetches, ledger, listing, past, prune, report, retry, search, slice, tallies, views};
+use super::sql::{alarms, deliveries, fetches, ledger, listing, past, prune, report, retry, search, slice, tallies, views};
 use super::{
-    Access, AdjustmentFilter, Appended, Attempt, AttentionView, BackupView, CheckView, Claimed, Claims, DeliveryFilter,
-    DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, IdentityView, Lease, LeaseNumber, ListedAdjustmentView, Page,
-    Paging, Past, PastRequest, Period, Prune, Pruned, QueueView, Report, RequestFilter, RequestView, Retry, RetryView,
-    SaleFilter, SaleView, Store, StoredRequest, TallyLine, UpstreamView,
+    Access, AdjustmentFilter, AlarmRecord, Appended, Attempt, AttentionView, BackupView, CheckView, Claimed, Claims,
+    DeliveryFilter, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, HourlyTally, IdentityView, Lease, LeaseNumber,
+    ListedAdjustmentView, OldestView, Page, Paging, Past, PastRequest, Period, Prune, Pruned, QueueView, Report, RequestFilter,
+    RequestView, Retry, RetryView, SaleFilter, SaleView, Store, StoredRequest, TallyLine, UpstreamView,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Tallied, Tallies, Timestamp};
@@ -323,6 +323,31 @@ impl Store for Sqlite {
 
     fn last_seen(&self) -> Result<Vec<(String, Timestamp)>, Error> {
         self.look(|connection| tallies::last_seen(connection))
+    }
+
+    fn oldest(&self) -> Result<OldestView, Error> {
+        self.read(|connection| views::oldest(connection))
+    }
+
+    fn hourly(&self, since: i64) -> Result<Vec<HourlyTally>, Error> {
+        self.read(|connection| alarms::hourly(connection, since))
+    }
+
+    async fn watch(&self, holder: i64, now: Timestamp, until: Timestamp) -> Result<bool, Error> {
+        self.writer.run(move |connection| alarms::watch(connection, holder, now, until)).await
+    }
+
+    async fn end_watch(&self, holder: i64) -> Result<(), Error> {
+        self.writer.run(move |connection| alarms::end_watch(connection, holder)).await
+    }
+
+    fn alarms(&self) -> Result<Vec<AlarmRecord>, Error> {
+        self.read(|connection| alarms::alarms(connection))
+    }
+
+    async fn put_alarm(&self, name: &str, record: Option<AlarmRecord>) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.writer.run(move |connection| alarms::put(connection, &name, record.as_ref())).await
     }
 
     async fn prune(&self, what: Prune, limit: usize) -> Result<Pruned, Error> {

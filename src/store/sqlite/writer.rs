@@ -4,13 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{BUSY_TIMEOUT, inbox};
-use crate::store::{Appended, Error, Fingerprint};
+use crate::store::{Appended, Error, Fingerprint, commit};
 use crate::verify::Verified;
 
 /// At most so many jobs share a commit, so that the first of them does not wait for ever.
@@ -144,6 +144,7 @@ fn work(connection: &mut Connection, mut jobs: mpsc::Receiver<Job>, is_full: &At
 fn write(connection: &Connection, batch: impl Iterator<Item = Job>, is_full: bool) {
     let mut answers: Vec<Answer> = Vec::with_capacity(BATCH_LIMIT);
     let mut checkpoints = Vec::new();
+    let started = Instant::now();
     let begun = if is_full { Err(full()) } else { execute(connection, "BEGIN IMMEDIATE") };
     for job in batch {
         match job {
@@ -155,6 +156,9 @@ fn write(connection: &Connection, batch: impl Iterator<Item = Job>, is_full: boo
     if committed.is_err() && !connection.is_autocommit() {
         // The commit failed (a full disk): nothing of the batch may stay open.
         drop(connection.execute_batch("ROLLBACK"));
+    }
+    if !answers.is_empty() {
+        commit::note(started.elapsed(), answers.len(), committed.is_ok());
     }
     for answer in answers {
         answer(committed.clone());

@@ -1,0 +1,33 @@
+//! How log lines look. What is logged is said where it happens; how much of it, by `SALEBRIDGE_LOG`.
+
+use serde::Deserialize;
+
+/// `[log]` of the configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The form of a line.
+    pub format: Format,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object a line, for programs: `timestamp`, `level`, `target`, `message`, and each field under its own name.
+    Json,
+}
+
+impl Format {
+    /// Reads a form as it is written.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "pretty" => Some(Self::Pretty),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}

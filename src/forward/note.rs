@@ -1,0 +1,74 @@
+//! What log and metrics are told of an attempt that is over: numbers and names of ours, never what was sent.
+
+use std::time::Duration;
+
+use super::attempt::Tried;
+use crate::domain::{DeliveryState, RequestId, SaleId, Timestamp};
+use crate::store::Attempt;
+
+/// What an attempt was about.
+pub(super) struct About {
+    sale: SaleId,
+    request: RequestId,
+    received_at: Option<Timestamp>,
+    is_adjustment: bool,
+    took: Duration,
+}
+
+impl About {
+    /// What this attempt was about.
+    pub(super) fn of(tried: &Tried) -> Self {
+        let claimed = &tried.claimed;
+        let is_adjustment = claimed.outgoing.adjustment.is_some();
+        Self { sale: claimed.sale, request: claimed.request, received_at: claimed.received_at, is_adjustment, took: tried.took }
+    }
+
+    /// Writes a line, and counts.
+    pub(super) fn note(&self, upstream: &str, attempt: &Attempt) {
+        self.count(upstream, attempt);
+        let (delivery, sale, request) = (attempt.delivery, self.sale, self.request);
+        let (outcome, status) = (attempt.outcome.as_str(), attempt.status.unwrap_or(0));
+        match attempt.state {
+            DeliveryState::Dead => {
+                tracing::error!(delivery.id = delivery, sale.id = sale, request.id = request, upstream, outcome, status,
+                    reason = %attempt.reason, "a dead letter: a person must look");
+            }
+            DeliveryState::Delivered | DeliveryState::Duplicate | DeliveryState::Unattributed => {
+                tracing::info!(
+                    delivery.id = delivery,
+                    sale.id = sale,
+                    request.id = request,
+                    upstream,
+                    outcome,
+                    status,
+                    "a sale was accepted"
+                );
+            }
+            DeliveryState::Due
+            | DeliveryState::Sending
+            | DeliveryState::Held
+            | DeliveryState::Skipped
+            | DeliveryState::Merged
+            | DeliveryState::Withdrawn => {
+                tracing::warn!(delivery.id = delivery, sale.id = sale, request.id = request, upstream, outcome, status,
+                    reason = %attempt.reason, "an attempt failed; it is tried again");
+            }
+        }
+    }
+
+    fn count(&self, upstream: &str, attempt: &Attempt) {
+        let name = || upstream.to_owned();
+        metrics::counter!("salebridge_attempts_total", "upstream" => name(), "outcome" => attempt.outcome.as_str()).increment(1);
+        metrics::histogram!("salebridge_attempt_seconds", "upstream" => name()).record(self.took);
+        let state = attempt.state;
+        if state.is_accepted() || state == DeliveryState::Dead {
+            metrics::counter!("salebridge_deliveries_total", "upstream" => name(), "state" => state.as_str()).increment(1);
+        }
+        // What goes back of a sale is told long after the sale.
+        let received_at = self.received_at.filter(|_| state.is_accepted() && !self.is_adjustment);
+        if let Some(received_at) = received_at {
+            let lag = attempt.finished_at.duration_since(received_at).as_secs_f64().max(0.0);
+            metrics::histogram!("salebridge_acceptance_lag_seconds", "upstream" => name()).record(lag);
+        }
+    }
+}
