@@ -26,3 +26,4 @@ pub mod outbound;
 pub mod overview;
 pub mod pack;
 pub mod store;
+pub mod trace;

@@ -14,6 +14,7 @@ use crate::domain::{Clock, Event, Meaning, Reason, RequestId, Timestamp};
 use crate::map::RequestView;
 use crate::pack::Source;
 use crate::store::{Error, Fetching, Fold, Store, StoredRequest};
+use crate::trace::{self, Span, Stage};
 
 /// So many requests are settled in one transaction.
 const BATCH_LIMIT: usize = 96;
@@ -43,10 +44,10 @@ struct Batch {
 
 /// What became of the events of a fold, for whoever counts them once it is written.
 #[derive(Clone, Default)]
-struct Outcomes(Arc<Mutex<Vec<SourceOutcome>>>);
+struct Outcomes(Arc<Mutex<Vec<Settled>>>);
 
-/// A source, and what became of an event of it.
-type SourceOutcome = (Arc<str>, EventOutcome);
+/// The source of an event, and what became of it.
+type Settled = (Arc<str>, EventOutcome);
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -189,9 +190,12 @@ impl Pipeline {
         let places: Vec<_> = ready.iter().map(|fetching| (fetching.request.id, fetching.position)).collect();
         let count = places.len();
         let wanted = Wanted::by(&events);
-        let outcomes = Outcomes::default();
+        let (started, outcomes) = (Instant::now(), Outcomes::default());
         self.store.settle_fetched(wanted, places, now, self.fold(events, now, &outcomes)).await?;
         outcomes.count();
+        for Fetching { request, .. } in &ready {
+            trace_settled(request.id, request.request.received_at, now, started.elapsed(), count);
+        }
         Ok(count)
     }
 
@@ -209,14 +213,17 @@ impl Pipeline {
     async fn settle(&self, batch: Batch, now: Timestamp) -> Result<(), Error> {
         let started = Instant::now();
         let (wanted, outcomes) = (Wanted::by(&batch.events), Outcomes::default());
-        let size = u32::try_from(batch.requests.len()).unwrap_or(u32::MAX);
+        let count = batch.requests.len();
+        let requests = batch.requests.clone();
         self.store.settle(wanted, batch.requests, now, self.fold(batch.events, now, &outcomes)).await?;
         outcomes.count();
-        metrics::histogram!("salebridge_fold_size").record(size);
+        metrics::histogram!("salebridge_fold_size").record(u32::try_from(count).unwrap_or(u32::MAX));
         metrics::histogram!("salebridge_fold_seconds").record(started.elapsed());
         let lag = metrics::histogram!("salebridge_settle_lag_seconds");
-        for received_at in batch.received {
-            lag.record(((now + started.elapsed()).duration_since(received_at)).as_secs_f64().max(0.0));
+        for (request, received_at) in requests.into_iter().zip(batch.received) {
+            let took = started.elapsed();
+            lag.record((now + took).duration_since(received_at).as_secs_f64().max(0.0));
+            trace_settled(request, received_at, now, took, count);
         }
         Ok(())
     }
@@ -242,6 +249,15 @@ impl Outcomes {
             metrics::counter!("salebridge_events_total", "source" => source, "outcome" => outcome.as_str()).increment(1);
         }
     }
+}
+
+fn trace_settled(request: RequestId, received_at: Timestamp, began_at: Timestamp, took: Duration, batch: usize) {
+    trace::note(request, received_at, || {
+        let batch = i64::try_from(batch).unwrap_or(i64::MAX);
+        let attributes = vec![("request.id", request.into()), ("batch.size", batch.into())];
+        // A clock that is read once for several batches may be behind what came meanwhile.
+        vec![Span { stage: Stage::Settle, began_at: began_at.max(received_at), took, attributes, is_failed: false }]
+    });
 }
 
 /// A request of a source that was taken out of the configuration.

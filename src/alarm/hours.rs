@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(hours.thousandths(at(10 * 60 + 45), at(11 * 60 + 15)), 15_000 + 30_000);
         assert_eq!(hours.thousandths(at(12 * 60 + 50), at(13 * 60 + 1)), 10_000);
         assert_eq!(hours.thousandths(at(13 * 60), at(13 * 60)), 0);
-        assert_eq!((hours.sum(11..14), hours.sum(14..14)), (720, 0));
+        assert_eq!((hours.sum(11..14), hours.sum(14..20), hours.sum(14..14)), (720, 0, 0));
         assert_eq!((hour_of(at(-1)), hour_of(at(120))), (-1, 2));
     }
 }

@@ -17,7 +17,7 @@ use crate::enrich::{Enricher, HttpFetcher};
 use crate::forward::Sender;
 use crate::pipeline::{Bell, Pipeline};
 use crate::store::{Access, Store};
-use crate::{admin, receive};
+use crate::{admin, receive, trace};
 
 /// A sender looks at its queue at least so often, even if nobody rings.
 const IDLE: Duration = Duration::from_secs(1);
@@ -73,6 +73,9 @@ impl Bridge {
     /// # Errors
     /// What could not be started; nothing is left running.
     pub async fn start(config: Checked, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        if let Some(traces) = &config.traces {
+            trace::start(traces).map_err(StartError::Machine)?;
+        }
         let bridge_name = config.bridge_name().to_owned();
         let upstream_names = config.upstreams.iter().map(|upstream| upstream.name.to_string()).collect();
         // Before anything counts.
@@ -182,6 +185,7 @@ impl Bridge {
         if let Some(fold) = self.fold.take() {
             drop(actix_web::rt::task::spawn_blocking(move || fold.join()).await);
         }
+        trace::flush().await;
     }
 }
 

@@ -15,7 +15,7 @@ use crate::domain::{Faults, Secret};
 use crate::forward::{Templates, Upstream, UpstreamConfig};
 use crate::pack::{Registry, Source, SourceConfig};
 use crate::store::Place;
-use crate::{admin, alarm, attribute, document, receive, store};
+use crate::{admin, alarm, attribute, document, receive, store, trace};
 
 /// The file as written. Each part belongs to the module that uses it.
 #[derive(Debug, Deserialize)]
@@ -33,6 +33,7 @@ struct Document {
     #[serde(default)]
     log: log::Config,
     alarms: Option<alarm::Config>,
+    traces: Option<trace::Config>,
     #[serde(default)]
     pack_dirs: Vec<PathBuf>,
     #[serde(default)]
@@ -64,6 +65,8 @@ pub struct Checked {
     pub log: log::Config,
     /// Where alarms are sent, where they are wanted.
     pub alarms: Option<alarm::Config>,
+    /// Where traces are sent, where they are wanted.
+    pub traces: Option<trace::Config>,
 }
 
 impl Checked {
@@ -230,12 +233,15 @@ fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> 
     if let Some(alarms) = &document.alarms {
         alarms.check(file, faults);
     }
+    if let Some(traces) = &document.traces {
+        traces.check(file, faults);
+    }
     let template_dirs = check_dirs(&document.template_dirs, "template_dirs", folder, file, faults);
     let names: Vec<&str> = document.sources.iter().map(|source| source.name.as_str()).collect();
     let upstreams = check_upstreams(&document.upstreams, &template_dirs, &names, file, faults);
     let rules = Rules::new(&document.attribution, upstreams.iter().map(|upstream| upstream.route()).collect());
-    let Document { server, retention, log, alarms, .. } = document;
-    Checked { server, admin, store, sources: Arc::new(sources), upstreams, rules, retention, log, alarms }
+    let Document { server, retention, log, alarms, traces, .. } = document;
+    Checked { server, admin, store, sources: Arc::new(sources), upstreams, rules, retention, log, alarms, traces }
 }
 
 fn check_server(server: &receive::Config, file: &str, faults: &mut Faults) {

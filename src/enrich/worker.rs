@@ -12,6 +12,7 @@ use crate::map::RequestView;
 use crate::outbound::jittered;
 use crate::pack::Source;
 use crate::store::{Error, FetchOutcome, Fetched, Fetching, Store};
+use crate::trace::{self, Span, Stage};
 
 /// So many fetches are under way at once.
 const AT_ONCE: usize = 8;
@@ -88,10 +89,15 @@ impl Enricher {
         let outcome = match self.lacks(fetching) {
             None => FetchOutcome::Ready,
             Some(fetch) => {
-                let started = Instant::now();
-                let result = self.fetcher.fetch(&fetch.path, clock.now()).await;
-                metrics::histogram!("salebridge_fetch_seconds", "source" => self.source.name.to_string())
-                    .record(started.elapsed());
+                let (started, began_at) = (Instant::now(), clock.now());
+                let result = self.fetcher.fetch(&fetch.path, began_at).await;
+                let took = started.elapsed();
+                metrics::histogram!("salebridge_fetch_seconds", "source" => self.source.name.to_string()).record(took);
+                let (request, is_failed) = (fetching.request.id, result.is_err());
+                trace::note(request, fetching.request.request.received_at, || {
+                    let attributes = vec![("source", (*self.source.name).into()), ("request.id", request.into())];
+                    vec![Span { stage: Stage::Fetch, began_at, took, attributes, is_failed }]
+                });
                 self.judge(fetching, &fetch, result, clock.now())
             }
         };

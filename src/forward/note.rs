@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::attempt::Tried;
 use crate::domain::{DeliveryState, RequestId, SaleId, Timestamp};
 use crate::store::Attempt;
+use crate::trace::{self, Span, Stage};
 
 /// What an attempt was about.
 pub(super) struct About {
@@ -26,6 +27,9 @@ impl About {
     /// Writes a line, and counts.
     pub(super) fn note(&self, upstream: &str, attempt: &Attempt) {
         self.count(upstream, attempt);
+        if let Some(received_at) = self.received_at {
+            trace::note(self.request, received_at, || vec![self.span(upstream, attempt)]);
+        }
         let (delivery, sale, request) = (attempt.delivery, self.sale, self.request);
         let (outcome, status) = (attempt.outcome.as_str(), attempt.status.unwrap_or(0));
         match attempt.state {
@@ -54,6 +58,19 @@ impl About {
                     reason = %attempt.reason, "an attempt failed; it is tried again");
             }
         }
+    }
+
+    fn span(&self, upstream: &str, attempt: &Attempt) -> Span {
+        let attributes = vec![
+            ("upstream", upstream.into()),
+            ("request.id", self.request.into()),
+            ("sale.id", self.sale.into()),
+            ("delivery.id", attempt.delivery.into()),
+            ("outcome", attempt.outcome.as_str().into()),
+            ("status", i64::from(attempt.status.unwrap_or(0)).into()),
+        ];
+        let is_failed = !attempt.state.is_accepted();
+        Span { stage: Stage::Attempt, began_at: attempt.started_at, took: self.took, attributes, is_failed }
     }
 
     fn count(&self, upstream: &str, attempt: &Attempt) {

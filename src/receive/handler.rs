@@ -1,6 +1,7 @@
 //! One webhook, from the door to its answer.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
@@ -9,9 +10,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::State;
 use super::body;
 use super::problem::Problem;
-use crate::domain::{Headers, Request, Secret};
+use crate::domain::{Headers, Request, RequestId, Secret, Timestamp};
 use crate::pack::Source;
 use crate::store::{Appended, Error};
+use crate::trace::{self, Span, Stage};
 use crate::verify::{Refusal, Verified};
 
 /// More header bytes than this are not a webhook's.
@@ -27,11 +29,11 @@ enum Taken {
 
 /// `POST /webhooks/{source}[/{token}]`.
 pub(super) async fn receive(request: HttpRequest, payload: Payload, state: Data<State>) -> HttpResponse {
-    let started = std::time::Instant::now();
+    let (started, began_at) = (std::time::Instant::now(), state.clock.now());
     let name = request.match_info().get("source").unwrap_or_default();
     // The name is the sender's: only a configured one may become a label.
     let label = state.sources.get(name).map(|source| source.name.to_string());
-    let result = take(&request, payload, &state).await;
+    let result = take(&request, payload, &state, began_at).await;
     let (outcome, response) = match result {
         Ok(Taken::New(response)) => ("accepted", response),
         Ok(Taken::Duplicate(response)) => ("duplicate", response),
@@ -86,7 +88,7 @@ pub(super) async fn not_found() -> HttpResponse {
 }
 
 /// Limits, source, bytes, verification, append. Each step that fails ends it.
-async fn take(request: &HttpRequest, payload: Payload, state: &State) -> Result<Taken, Problem> {
+async fn take(request: &HttpRequest, payload: Payload, state: &State, began_at: Timestamp) -> Result<Taken, Problem> {
     let (headers, source) = match headers(request).and_then(|headers| Ok((headers, find_source(request, state)?))) {
         Ok(found) => found,
         Err(problem) => {
@@ -110,7 +112,8 @@ async fn take(request: &HttpRequest, payload: Payload, state: &State) -> Result<
     let is_ping = source.pack.is_ping(&webhook);
     let started = std::time::Instant::now();
     let judged = verify(source, webhook, state).await;
-    metrics::histogram!("salebridge_verify_seconds", "source" => source.name.to_string()).record(started.elapsed());
+    let verified_in = started.elapsed();
+    metrics::histogram!("salebridge_verify_seconds", "source" => source.name.to_string()).record(verified_in);
     let verified = match judged {
         Ok(verified) => verified,
         Err(Refusal::SignatureMissing { .. }) if is_ping => return Ok(Taken::Ping),
@@ -124,6 +127,7 @@ async fn take(request: &HttpRequest, payload: Payload, state: &State) -> Result<
         let request = verified.request();
         (reply.status, reply.content_type.as_str(), reply.body(&source.pack.scheme, &source.keys, request, request.received_at))
     });
+    let (received_at, started) = (verified.request().received_at, std::time::Instant::now());
     let appended = state.store.append(verified, fingerprint).await.map_err(|error| unavailable(source, &error))?;
     let answer = |status: &str, id| match reply {
         Some((code, content_type, body)) => {
@@ -136,6 +140,7 @@ async fn take(request: &HttpRequest, payload: Payload, state: &State) -> Result<
         Appended::New(id) => {
             tracing::debug!(source = %source.name, request.id = id, "a request was stored");
             state.bell.ring();
+            trace::note(id, received_at, || spans(source, id, began_at, received_at, verified_in, started.elapsed()));
             Ok(Taken::New(answer("accepted", id)))
         }
         Appended::Duplicate(id) => {
@@ -143,6 +148,28 @@ async fn take(request: &HttpRequest, payload: Payload, state: &State) -> Result<
             Ok(Taken::Duplicate(answer("duplicate", id)))
         }
     }
+}
+
+/// What was done for a new request, from its head to its answer.
+fn spans(
+    source: &Source,
+    request: RequestId,
+    began_at: Timestamp,
+    received_at: Timestamp,
+    verified_in: Duration,
+    appended_in: Duration,
+) -> Vec<Span> {
+    let span = |stage, began_at: Timestamp, took| {
+        let attributes = vec![("source", (*source.name).into()), ("request.id", request.into())];
+        Span { stage, began_at, took, attributes, is_failed: false }
+    };
+    let appending_at = received_at + verified_in;
+    let whole = Duration::try_from((appending_at + appended_in).duration_since(began_at)).unwrap_or_default();
+    vec![
+        span(Stage::Receive, began_at, whole),
+        span(Stage::Verify, received_at, verified_in),
+        span(Stage::Append, appending_at, appended_in),
+    ]
 }
 
 /// Judges the request; where its scheme needs a certificate, that is had first.

@@ -134,6 +134,15 @@ fn what_would_be_dangerous_is_refused() {
     }
     let fault = alarms("url = \"https://hooks.example.com\"\nunattributed_points = 101");
     assert!(fault.contains("alarms.unattributed_points: must be between 1 and 100"), "{fault}");
+    let traces = |lines: &str| faults(&format!("{base}[traces]\n{lines}\n"));
+    if cfg!(feature = "otlp") {
+        assert_eq!(traces("endpoint = \"http://127.0.0.1:4318\""), "");
+        assert!(traces("endpoint = \"collector:4318\"").contains("traces.endpoint: must be a URL"));
+        assert!(traces("endpoint = \"http://127.0.0.1:4318\"\nsample = 1.5").contains("traces.sample: must be between 0 and 1"));
+    } else {
+        let fault = traces("endpoint = \"http://127.0.0.1:4318\"");
+        assert!(fault.contains("traces: this salebridge was built without traces"), "{fault}");
+    }
     let net =
         faults(&format!("{base}[[sources]]\nname = \"r\"\npack = \"razorpay\"\nsecrets = [\"x\"]\namount = \"net_of_tax\"\n"));
     assert!(net.contains("no event of this provider says its tax"), "{net}");
@@ -163,11 +172,16 @@ fn the_example_is_complete_and_right() {
     let as_it_is = check(&example);
     assert!(as_it_is.status.success(), "{as_it_is:?}");
     // Every option that is only shown works when it is switched on.
-    let all: String = example.lines().map(|line| switched_on(line).unwrap_or_else(|| line.to_owned()) + "\n").collect();
+    // What only another build takes is marked, and shown all the same.
+    let of_other_builds: Vec<String> = example.lines().filter_map(|line| Some(line.strip_prefix("#: ")?.to_owned())).collect();
+    assert!(of_other_builds.iter().any(|line| line == "[traces]"), "the mark was not found");
+    let here = if cfg!(feature = "otlp") { example.replace("#: ", "") } else { example.clone() };
+    let all: String = here.lines().map(|line| switched_on(line).unwrap_or_else(|| line.to_owned()) + "\n").collect();
     let all_on = check(&all);
     assert!(all_on.status.success(), "{all}\n{all_on:?}");
     // And every key of every structure is shown.
-    let shown: Vec<String> = all.lines().filter_map(|line| Some(line.split_once(" = ")?.0.trim().to_owned())).collect();
+    let lines = all.lines().chain(of_other_builds.iter().map(String::as_str));
+    let shown: Vec<String> = lines.filter_map(|line| Some(line.split_once(" = ")?.0.trim().to_owned())).collect();
     for key in keys_of_the_code() {
         assert!(shown.contains(&key), "config.example.toml does not show {key}");
     }
@@ -206,6 +220,7 @@ fn keys_of_the_code() -> Vec<String> {
         ("app/retention.rs", "pub struct Config {"),
         ("app/log.rs", "pub struct Config {"),
         ("alarm/config.rs", "pub struct Config {"),
+        ("trace/config.rs", "pub struct Config {"),
         ("pack/source.rs", "pub struct SourceConfig {"),
         ("pack/source.rs", "pub struct MetadataConfig {"),
         ("forward/upstream.rs", "pub struct UpstreamConfig {"),

@@ -42,4 +42,6 @@ mod signatures;
 mod store;
 mod storm;
 mod telling;
+#[cfg(feature = "otlp")]
+mod traces;
 mod upstreams;
