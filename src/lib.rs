@@ -11,6 +11,7 @@ pub mod receive;
 pub mod verify;
 
 pub mod pipeline;
+pub mod rejudge;
 pub mod remap;
 
 pub mod cli;
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod admin;
 pub mod alarm;
 pub mod app;
+pub mod doctor;
 pub mod document;
 pub mod domain;
 pub mod envelope;

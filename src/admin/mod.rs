@@ -28,6 +28,7 @@ use crate::domain::{Clock, Secret};
 use crate::forward::Upstream;
 use crate::pack::Source;
 use crate::pipeline::Bell;
+use crate::rejudge::Rejudge;
 use crate::store::Store;
 
 /// `[admin]` of the configuration. Without it there is no such listener.
@@ -57,6 +58,8 @@ pub struct State {
     pub upstreams: Vec<Arc<Upstream>>,
     /// What the ledger needs to know.
     pub rules: Rules,
+    /// Judges refused requests again.
+    pub rejudge: Rejudge,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// How the internet reaches the public listener.

@@ -35,6 +35,8 @@ pub struct Bridge {
     sender_bells: Vec<Arc<Bell>>,
     /// Of what is done beside everything else: retention, the index, alarms.
     upkeep_bells: [Arc<Bell>; 3],
+    /// Of the ring of refused requests, which ends after the door is closed.
+    ring_bell: Arc<Bell>,
     /// Those that are waited for: senders and enrichers, which call out, and retention.
     callers: Vec<actix_web::rt::task::JoinHandle<()>>,
     /// Dropped last: by then nothing is under way.
@@ -82,14 +84,18 @@ impl Bridge {
         let recorded = config.admin.as_ref().map(|_| metrics::recorder(clock.now())).transpose()?;
         let store = config.store.open(Access::Serve, config.server.queue_limit)?;
         let fold_bell = Arc::new(Bell::default());
+        let certificates: Arc<dyn receive::Certificates> =
+            Arc::new(receive::WebCertificates::new().map_err(StartError::Machine)?);
         let state = receive::State::new(
             &config.server,
             Arc::clone(&config.sources),
             Arc::clone(&store),
             Arc::clone(&clock),
             Arc::clone(&fold_bell),
-            Arc::new(receive::WebCertificates::new().map_err(StartError::Machine)?),
+            Arc::clone(&certificates),
         );
+        let (keeper, ring) = receive::Ring::new(&config.refused, Arc::clone(&store), Arc::clone(&config.sources)).unzip();
+        let state = state.with_keeper(keeper);
         let listen = |address: &str, cause| StartError::Listen { address: address.to_owned(), cause };
         let (server, addresses) = receive::serve(&config.server, state).map_err(|cause| listen(&config.server.listen, cause))?;
         let mut servers = vec![server.handle()];
@@ -130,6 +136,8 @@ impl Bridge {
         let retention_bell = Arc::new(Bell::default());
         let retention = retention::run(Arc::clone(&store), Arc::clone(&clock), config.retention, Arc::clone(&retention_bell));
         callers.push(actix_web::rt::spawn(retention));
+        let ring_bell = Arc::new(Bell::default());
+        callers.extend(ring.map(|ring| actix_web::rt::spawn(ring.run(Arc::clone(&ring_bell)))));
         let index_bell = Arc::new(Bell::default());
         let index = index::run(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&index_bell));
         callers.push(actix_web::rt::spawn(index));
@@ -141,6 +149,12 @@ impl Bridge {
                 sources: Arc::clone(&config.sources),
                 upstreams,
                 rules: config.rules.clone(),
+                rejudge: Rejudge::new(
+                    Arc::clone(&store),
+                    Arc::clone(&config.sources),
+                    config.server.trusted_proxies.clone(),
+                    Arc::clone(&certificates),
+                ),
                 clock: Arc::clone(&clock),
                 public_url: config.server.public_url.clone(),
                 bells: sender_bells.iter().chain([&fold_bell]).cloned().collect(),
@@ -162,6 +176,7 @@ impl Bridge {
             enricher_bells,
             sender_bells,
             upkeep_bells: [retention_bell, index_bell, alarm_bell],
+            ring_bell,
             callers,
             _attempts: attempts,
         })
@@ -177,6 +192,7 @@ impl Bridge {
         for server in stopping.into_iter().map(actix_web::rt::spawn).collect::<Vec<_>>() {
             drop(server.await);
         }
+        self.ring_bell.close();
         for caller in self.callers.drain(..) {
             // One that panicked has logged it; what it had under way is done again.
             drop(caller.await);

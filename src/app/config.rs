@@ -34,6 +34,7 @@ struct Document {
     log: log::Config,
     alarms: Option<alarm::Config>,
     traces: Option<trace::Config>,
+    refused: receive::RefusedConfig,
     #[serde(default)]
     pack_dirs: Vec<PathBuf>,
     #[serde(default)]
@@ -67,6 +68,8 @@ pub struct Checked {
     pub alarms: Option<alarm::Config>,
     /// Where traces are sent, where they are wanted.
     pub traces: Option<trace::Config>,
+    /// What is kept of refused requests.
+    pub refused: receive::RefusedConfig,
 }
 
 impl Checked {
@@ -236,12 +239,15 @@ fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> 
     if let Some(traces) = &document.traces {
         traces.check(file, faults);
     }
+    if !(1..=1000).contains(&document.refused.per_cause) {
+        faults.add(file, "refused.per_cause", "must be between 1 and 1000; keep = false keeps none");
+    }
     let template_dirs = check_dirs(&document.template_dirs, "template_dirs", folder, file, faults);
     let names: Vec<&str> = document.sources.iter().map(|source| source.name.as_str()).collect();
     let upstreams = check_upstreams(&document.upstreams, &template_dirs, &names, file, faults);
     let rules = Rules::new(&document.attribution, upstreams.iter().map(|upstream| upstream.route()).collect());
-    let Document { server, retention, log, alarms, traces, .. } = document;
-    Checked { server, admin, store, sources: Arc::new(sources), upstreams, rules, retention, log, alarms, traces }
+    let Document { server, retention, refused, log, alarms, traces, .. } = document;
+    Checked { server, admin, store, sources: Arc::new(sources), upstreams, rules, retention, refused, log, alarms, traces }
 }
 
 fn check_server(server: &receive::Config, file: &str, faults: &mut Faults) {

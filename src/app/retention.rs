@@ -28,7 +28,8 @@ const DAYS_LIMIT: u32 = 3650;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// For so many days requests are kept of which nothing came: whose events were all ignored, or repeated others. 0 for ever.
+    /// For so many days requests are kept of which nothing came: whose events were all ignored, or repeated others; and requests that
+    /// were refused. 0 for ever.
     pub ignored_days: u32,
     /// For so many days it is kept what exactly was sent and answered in attempts of deliveries that ended well. 0 for ever.
     pub attempts_days: u32,
@@ -56,6 +57,7 @@ impl Config {
 enum Kind {
     Ignored,
     Texts,
+    Refused,
 }
 
 /// One kind of what is removed, and up to where all was looked through.
@@ -68,7 +70,7 @@ struct Sweep {
 
 /// Removes what has become old enough, round after round, until the bell is closed.
 pub(super) async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, config: Config, bell: Arc<Bell>) {
-    let kinds = [(Kind::Ignored, config.ignored_days), (Kind::Texts, config.attempts_days)];
+    let kinds = [(Kind::Ignored, config.ignored_days), (Kind::Texts, config.attempts_days), (Kind::Refused, config.ignored_days)];
     let wanted = kinds.into_iter().filter(|(_, days)| *days > 0);
     let mut sweeps: Vec<Sweep> = wanted.map(|(kind, days)| Sweep { kind, days, after: 0 }).collect();
     for sweep in &sweeps {
@@ -118,6 +120,7 @@ impl Sweep {
             let what = match self.kind {
                 Kind::Ignored => Prune::Ignored { before, after },
                 Kind::Texts => Prune::Texts { before, after },
+                Kind::Refused => Prune::Refused { before },
             };
             let Pruned { count, next } = store.prune(what, STEP_LIMIT).await?;
             removed += count;
@@ -133,6 +136,7 @@ impl Sweep {
         match self.kind {
             Kind::Ignored => "ignored requests",
             Kind::Texts => "texts of attempts",
+            Kind::Refused => "refused requests",
         }
     }
 
@@ -141,6 +145,7 @@ impl Sweep {
         match self.kind {
             Kind::Ignored => "ignored_requests",
             Kind::Texts => "attempt_texts",
+            Kind::Refused => "refused_requests",
         }
     }
 }

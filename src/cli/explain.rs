@@ -1,6 +1,8 @@
 //! `salebridge explain`: what would come of a request, offline.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -8,8 +10,10 @@ use super::print::Printer;
 use super::{Answer, Failure};
 use crate::app::load;
 use crate::domain::{Clock as _, SystemClock};
-use crate::explain::{Outcome, Verdict, request};
+use crate::explain::{Outcome, Verdict, diagnosed};
 use crate::pack::{Case, FETCHED, Fetched, Source};
+
+type Sources = Arc<HashMap<String, Arc<Source>>>;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -35,15 +39,15 @@ pub(super) fn run(arguments: &Arguments, config: &Path, printer: &Printer) -> An
     let bytes = std::fs::read(&file).map_err(|error| Failure::Usage(format!("{}: cannot be read: {error}", file.display())))?;
     let case = Case::parse(&bytes).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
     let fetched = fetched(&file)?;
-    let source = match (source_name, &arguments.pack) {
+    let (source, sources) = match (source_name, &arguments.pack) {
         (Some(name), _) => configured(name, config, &case)?,
-        (None, Some(name)) => of_pack(name, config, &case, fetched.is_some())?,
+        (None, Some(name)) => (of_pack(name, config, &case, fetched.is_some())?, Arc::default()),
         (None, None) => return Err(Failure::Usage("name a source or a pack".to_owned())),
     };
     let now = SystemClock.now();
     let mut asked = case.request(&source.name, now);
     asked.url = case.url.clone().or_else(|| source.url.clone());
-    let verdict = request(&source, &asked, fetched.as_ref());
+    let verdict = diagnosed(&source, &sources, &asked, fetched.as_ref());
     if printer.is_json() {
         printer.json(&verdict)
     } else {
@@ -62,6 +66,9 @@ fn tell(verdict: &Verdict, printer: &Printer) {
     match (&verdict.code, &verdict.reason) {
         (Some(code), Some(reason)) => printer.line(format!("{name} ({code}): {reason}")),
         (Some(_) | None, Some(_) | None) => printer.line(name),
+    }
+    if let Some(diagnosis) = &verdict.diagnosis {
+        super::refused::tell(diagnosis, printer);
     }
     for event in &verdict.events {
         printer.line(format!("event      {}", if event.kind.is_empty() { "(unreadable)" } else { &event.kind }));
@@ -102,17 +109,18 @@ fn of_pack(name: &str, config: &Path, case: &Case, can_fetch: bool) -> Result<So
         .map_err(|cause| Failure::Usage(format!("{cause}; the file brings its own (# secret: …), and --pack has none")))
 }
 
-/// The configured source; the file's own secrets, where it brings some, take the place of the configured ones.
-fn configured(name: &str, config: &Path, case: &Case) -> Result<Source, Failure> {
+/// The configured source with all of them; the file's own secrets, where it brings some, take the place of the configured ones.
+fn configured(name: &str, config: &Path, case: &Case) -> Result<(Source, Sources), Failure> {
     let checked = load(config)?;
     let source = checked.sources.get(name).ok_or_else(|| {
         let known = checked.sources.keys().cloned().collect::<Vec<_>>().join(", ");
         Failure::Usage(format!("{name} is not a configured source; there is {known}"))
     })?;
-    if case.has_secrets() {
+    let source = if case.has_secrets() {
         let circumstances = case.circumstances(false).map_err(Failure::Usage)?;
-        source.with_secrets(circumstances.secrets).map_err(Failure::Usage)
+        source.with_secrets(circumstances.secrets).map_err(Failure::Usage)?
     } else {
-        Ok(Source::clone(source))
-    }
+        Source::clone(source)
+    };
+    Ok((source, checked.sources))
 }

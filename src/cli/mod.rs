@@ -9,6 +9,7 @@ mod pack;
 mod pack_new;
 mod period;
 mod print;
+mod refused;
 mod remap;
 mod report;
 mod retry;

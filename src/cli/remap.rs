@@ -4,10 +4,10 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 
-use super::listing;
 use super::period::instant;
 use super::print::Printer;
 use super::{Answer, Failure, runtime};
+use super::{listing, refused};
 use crate::app::load;
 use crate::domain::{Clock as _, SystemClock};
 use crate::remap::{Difference, Outcome, Remapper};
@@ -19,6 +19,14 @@ pub(super) enum Command {
     Listing(listing::Command),
     /// Read stored requests anew by today's packs: change what is safe, and list what is not
     Remap(Arguments),
+    /// What was refused, and what it comes from: the newest of each cause, or one of them whole
+    Refused(refused::Arguments),
+    /// Judge refused requests again, by today's configuration and as of their receipt; take in what is genuine after all
+    Accept {
+        /// Their numbers, from `requests refused`
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<i64>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -38,6 +46,8 @@ pub(super) fn run(command: &Command, config: &Path, printer: &Printer) -> Answer
     match command {
         Command::Listing(command) => listing::requests(command, config, printer),
         Command::Remap(arguments) => remap(arguments, config, printer),
+        Command::Refused(arguments) => refused::run(arguments, config, printer),
+        Command::Accept { ids } => refused::accept(ids, config, printer),
     }
 }
 

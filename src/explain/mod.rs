@@ -7,9 +7,13 @@ pub use sample::{Sampled, case_names, sample};
 pub use trial::{CaseReport, PackReport, test_pack};
 
 use schemars::JsonSchema;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::doctor::{self, Diagnosis};
 use crate::domain::{Answer, Event, Found, Meaning, Reason, Request, SaleEvent, invoice_id_of};
 use crate::map::RequestView;
 use crate::pack::{Fetched, Source};
@@ -42,6 +46,9 @@ pub struct Verdict {
     /// The sentence for the operator, where it is neither sale nor adjustment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What a refusal comes from, the most likely cause first; only where it was [asked](diagnosed) for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
     /// Each event.
     pub events: Vec<EventVerdict>,
 }
@@ -79,26 +86,55 @@ pub struct EventVerdict {
 
 /// Verifies and maps a request as this source would. `fetched` is what certificates and fetches would be answered.
 pub fn request(source: &Source, request: &Request, fetched: Option<&Fetched>) -> Verdict {
-    if let Err(refusal) = judge(source, request, fetched) {
-        return Verdict {
-            outcome: Outcome::Refused,
-            code: Some(refusal.code().to_owned()),
-            reason: Some(refusal.to_string()),
-            events: Vec::new(),
-        };
+    match certificate(source, request, fetched).and_then(|certificate| judge(source, request, certificate.as_ref())) {
+        Ok(()) => believed(source, request, fetched),
+        Err(refusal) => refused(&refusal, None),
     }
-    mapped(source, request, fetched)
+}
+
+/// The same; a request that is refused is [examined](doctor), and compared with all `sources`.
+pub fn diagnosed(
+    source: &Source,
+    sources: &HashMap<String, Arc<Source>>,
+    request: &Request,
+    fetched: Option<&Fetched>,
+) -> Verdict {
+    let (certificate, judged) = match certificate(source, request, fetched) {
+        Ok(certificate) => {
+            let judged = judge(source, request, certificate.as_ref());
+            (certificate, judged)
+        }
+        Err(refusal) => (None, Err(refusal)),
+    };
+    match judged {
+        Ok(()) => believed(source, request, fetched),
+        Err(refusal) => {
+            let diagnosis = doctor::examine(request, &refusal, source, sources, certificate.as_ref());
+            refused(&refusal, Some(diagnosis))
+        }
+    }
+}
+
+fn refused(refusal: &Refusal, diagnosis: Option<Diagnosis>) -> Verdict {
+    Verdict {
+        outcome: Outcome::Refused,
+        code: Some(refusal.code().to_owned()),
+        reason: Some(refusal.to_string()),
+        diagnosis,
+        events: Vec::new(),
+    }
 }
 
 /// Maps a request that was verified when it came.
 pub fn stored(source: &Source, request: &Request) -> Verdict {
-    mapped(source, request, None)
+    believed(source, request, None)
 }
 
-fn mapped(source: &Source, request: &Request, fetched: Option<&Fetched>) -> Verdict {
+fn believed(source: &Source, request: &Request, fetched: Option<&Fetched>) -> Verdict {
     let events: Vec<EventVerdict> = events(source, request, fetched).iter().map(event).collect();
     let strongest = events.iter().max_by_key(|event| event.outcome).expect("a mapping always gives an event");
-    Verdict { outcome: strongest.outcome, code: strongest.code.clone(), reason: strongest.reason.clone(), events }
+    let (code, reason) = (strongest.code.clone(), strongest.reason.clone());
+    Verdict { outcome: strongest.outcome, code, reason, diagnosis: None, events }
 }
 
 /// The certificate by which a request is to be judged, where its scheme needs one.
@@ -109,9 +145,8 @@ fn certificate(source: &Source, request: &Request, fetched: Option<&Fetched>) ->
     Ok(Some(Chain::from_pem(pem.as_bytes())))
 }
 
-fn judge(source: &Source, request: &Request, fetched: Option<&Fetched>) -> Result<(), Refusal> {
-    let certificate = certificate(source, request, fetched)?;
-    source.pack.scheme.judge(&source.keys, request, certificate.as_ref())
+fn judge(source: &Source, request: &Request, certificate: Option<&Chain>) -> Result<(), Refusal> {
+    source.pack.scheme.judge(&source.keys, request, certificate)
 }
 
 /// The events of a request after all that is fetched for them.

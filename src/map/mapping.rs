@@ -270,6 +270,14 @@ impl Mapping {
         self.map_where(view, |other| other == usize::from(position)).into_iter().find(|event| event.position == position)
     }
 
+    /// The mode that the first event of a request says it is of, whether or not it is genuine; `None` where this provider's events do not
+    /// say theirs, or the body cannot be read.
+    pub fn mode_said(&self, request: &Request) -> Option<Mode> {
+        self.mode.as_ref()?;
+        let event = self.map_one(RequestView { id: 0, request, answers: &[] }, 0)?;
+        (!event.kind.is_empty()).then_some(event.scope.mode)
+    }
+
     fn map_where(&self, view: RequestView<'_>, is_wanted: impl Fn(usize) -> bool) -> Vec<Event> {
         let root = match self.envelope.open(view.request, &self.shape) {
             Ok(root) => root,

@@ -1,20 +1,23 @@
 //! One webhook, from the door to its answer.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use ipnet::IpNet;
 
 use super::State;
 use super::body;
 use super::problem::Problem;
+use super::refused::Refused;
 use crate::domain::{Headers, Request, RequestId, Secret, Timestamp};
 use crate::pack::Source;
 use crate::store::{Appended, Error};
 use crate::trace::{self, Span, Stage};
-use crate::verify::{Refusal, Verified};
+use crate::verify::{Chain, Refusal, Verified};
 
 /// More header bytes than this are not a webhook's.
 const HEADER_LIMIT_BYTES: usize = 16 * 1024;
@@ -116,11 +119,16 @@ async fn take(request: &HttpRequest, payload: Payload, state: &State, began_at: 
     metrics::histogram!("salebridge_verify_seconds", "source" => source.name.to_string()).record(verified_in);
     let verified = match judged {
         Ok(verified) => verified,
-        Err(Refusal::SignatureMissing { .. }) if is_ping => return Ok(Taken::Ping),
-        Err(refusal) => {
+        Err(refused) if is_ping && matches!(refused.refusal, Refusal::SignatureMissing { .. }) => return Ok(Taken::Ping),
+        Err(Disbelieved { request: webhook, refusal, certificate }) => {
             tracing::warn!(source = %source.name, code = refusal.code(), cause = %refusal, "a request was refused");
             let is_for_later = matches!(refusal, Refusal::CertificateUnavailable { .. });
-            return Err(if is_for_later { Problem::Certificate } else { Problem::Refused(refusal.code()) });
+            let problem = if is_for_later { Problem::Certificate } else { Problem::Refused(refusal.code()) };
+            if let Some(keeper) = &state.keeper {
+                let connection = request.peer_addr().map(|address| address.ip().to_canonical());
+                keeper.note(Refused::new(webhook, refusal, connection, certificate));
+            }
+            return Err(problem);
         }
     };
     let reply = source.pack.reply.as_ref().map(|reply| {
@@ -172,26 +180,53 @@ fn spans(
     ]
 }
 
+/// A request that was refused, with what it was judged by.
+struct Disbelieved {
+    request: Request,
+    refusal: Refusal,
+    certificate: Option<Arc<Chain>>,
+}
+
 /// Judges the request; where its scheme needs a certificate, that is had first.
-async fn verify(source: &Source, webhook: Request, state: &State) -> Result<Verified, Refusal> {
+async fn verify(source: &Source, webhook: Request, state: &State) -> Result<Verified, Disbelieved> {
     let scheme = &source.pack.scheme;
-    let Some(url) = scheme.certificate_url(&source.keys, &webhook)? else {
-        return scheme.verify(&source.keys, webhook, None);
+    let url = match scheme.certificate_url(&source.keys, &webhook) {
+        Ok(url) => url,
+        Err(refusal) => return Err(Disbelieved { request: webhook, refusal, certificate: None }),
     };
-    let certificate = state.certificates.certificate(&url).await;
-    let certificate = certificate.map_err(|why| Refusal::CertificateUnavailable { why })?;
-    let verified = scheme.verify(&source.keys, webhook, Some(&certificate))?;
-    state.certificates.proven(&url, &certificate);
-    Ok(verified)
+    let certificate = match &url {
+        Some(url) => match state.certificates.certificate(url).await {
+            Ok(certificate) => Some(certificate),
+            Err(why) => {
+                let refusal = Refusal::CertificateUnavailable { why };
+                return Err(Disbelieved { request: webhook, refusal, certificate: None });
+            }
+        },
+        None => None,
+    };
+    match scheme.take(&source.keys, webhook, certificate.as_deref()) {
+        Ok(verified) => {
+            if let (Some(url), Some(certificate)) = (&url, &certificate) {
+                state.certificates.proven(url, certificate);
+            }
+            Ok(verified)
+        }
+        Err(refused) => Err(Disbelieved { request: refused.request, refusal: refused.refusal, certificate }),
+    }
 }
 
 /// Whose connection it is: the sender's, or, behind proxies that are trusted, the last address that no such proxy has.
 fn peer(request: &HttpRequest, state: &State) -> Option<IpAddr> {
-    let is_trusted = |address: &IpAddr| state.trusted_proxies.iter().any(|net| net.contains(address));
-    let mut peer = request.peer_addr()?.ip().to_canonical();
     // A line that cannot be read may hold the hop that matters.
     let forwarded: Vec<&str> =
         request.headers().get_all("x-forwarded-for").map(|value| value.to_str().ok()).collect::<Option<_>>()?;
+    peer_of(request.peer_addr()?.ip(), &forwarded, &state.trusted_proxies)
+}
+
+/// The last address that no trusted proxy has, among those that `X-Forwarded-For` names, and last of all the connection's own.
+pub fn peer_of(connection: IpAddr, forwarded: &[&str], trusted: &[IpNet]) -> Option<IpAddr> {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    let mut peer = connection.to_canonical();
     let hops: Vec<&str> = forwarded.iter().flat_map(|value| value.split(',')).collect();
     for hop in hops.iter().rev() {
         if !is_trusted(&peer) {

@@ -10,6 +10,7 @@ mod body;
 mod certificate;
 mod handler;
 mod problem;
+mod refused;
 
 use std::collections::HashMap;
 use std::io;
@@ -18,6 +19,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 pub use certificate::{Certificates, WebCertificates};
+pub use handler::peer_of;
+pub use refused::{Config as RefusedConfig, Keeper, Ring};
 
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
@@ -68,6 +71,8 @@ pub struct State {
     pub bell: Arc<Bell>,
     /// Where certificates come from.
     pub certificates: Arc<dyn Certificates>,
+    /// Where refused requests are kept, if they are.
+    keeper: Option<Keeper>,
     trusted_proxies: Vec<IpNet>,
     body_limit_bytes: usize,
     request_timeout: Duration,
@@ -123,12 +128,18 @@ impl State {
             clock,
             bell,
             certificates,
+            keeper: None,
             trusted_proxies: config.trusted_proxies.clone(),
             body_limit_bytes: config.body_limit_bytes,
             request_timeout: Duration::from_secs(config.request_timeout_secs),
             memory: Arc::new(Semaphore::new(config.memory_limit_bytes.min(Semaphore::MAX_PERMITS))),
             readiness: Readiness::default(),
         }
+    }
+
+    /// The same, but refused requests are handed to the ring.
+    pub fn with_keeper(self, keeper: Option<Keeper>) -> Self {
+        Self { keeper, ..self }
     }
 }
 

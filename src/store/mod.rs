@@ -6,6 +6,7 @@ mod error;
 mod listing;
 mod place;
 mod postgres;
+mod refused;
 mod report;
 mod sql;
 mod sqlite;
@@ -16,6 +17,7 @@ pub use error::Error;
 pub use listing::{AdjustmentFilter, DeliveryFilter, PAGE_LIMIT, Page, Paging, RequestFilter, SaleFilter};
 pub use place::{Access, Config, Place};
 pub use postgres::Postgres;
+pub use refused::{Readmitted, RefusedCountView, RefusedId, RefusedRequest, RefusedTally, RefusedView, WhichRefused};
 pub use report::{AdjustmentLine, AttributionLine, DoubleLine, ParkedLine, Period, Report, SalesLine, TestLine};
 pub use sqlite::Sqlite;
 pub use views::{
@@ -307,12 +309,17 @@ pub enum Prune {
         /// Only those of deliveries after this one.
         after: DeliveryId,
     },
+    /// Refused requests that were received before this instant, and counts of which nothing is left.
+    Refused {
+        /// Only those received before this instant.
+        before: Timestamp,
+    },
 }
 
 /// What one step of pruning came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Requests that were removed, or attempts whose texts were emptied.
+    /// Requests that were removed, accepted or refused ones, or attempts whose texts were emptied.
     pub count: usize,
     /// Where the next step goes on; `None` where nothing older is left.
     pub next: Option<i64>,
@@ -698,6 +705,55 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`Error::Unavailable`]; it is then told again.
     async fn put_alarm(&self, name: &str, record: Option<AlarmRecord>) -> Result<(), Error>;
+    /// Keeps refused requests, of each source, code and finding only the newest `per_cause`, and adds up how often they came.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; then nothing is kept and nothing counted.
+    async fn keep_refused(&self, refused: Vec<RefusedRequest>, tallies: Vec<RefusedTally>, per_cause: usize)
+    -> Result<(), Error>;
+
+    /// Refused requests that are kept, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn refused(&self, which: &WhichRefused) -> Result<Vec<RefusedView>, Error>;
+
+    /// One refused request, whole.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn refused_request(&self, id: RefusedId) -> Result<Option<(RefusedView, RefusedRequest)>, Error>;
+
+    /// How often requests were refused, by source and code.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn refused_counts(&self) -> Result<Vec<RefusedCountView>, Error>;
+
+    /// Removes refused requests. Answers with how many of them were there.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn remove_refused(&self, ids: Vec<RefusedId>) -> Result<usize, Error>;
+
+    /// Takes a refused request that was found genuine after all into the inbox, as [`Store::append`] does, and out of the ring. Both
+    /// may be made again: a request with a fingerprint is stored once.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    async fn accept_refused(
+        &self,
+        id: RefusedId,
+        request: Verified,
+        fingerprint: Option<Fingerprint>,
+    ) -> Result<Readmitted, Error> {
+        let appended = self.append(request, fingerprint).await?;
+        self.remove_refused(vec![id]).await?;
+        Ok(match appended {
+            Appended::New(request) => Readmitted { request, is_duplicate: false },
+            Appended::Duplicate(request) => Readmitted { request, is_duplicate: true },
+        })
+    }
 
     /// Removes what nobody needs any more, in one small step: at most `limit` of it, among not many more. May be made by several
     /// replicas at once. Keys, sales, deliveries, and the event ids that they used up are never removed.

@@ -26,7 +26,7 @@ pub(super) fn minified(body: &[u8]) -> Vec<u8> {
 
 /// JSON with the names of every object in the order of their UTF-16 code units (as JavaScript sorts), without white space. `None`
 /// where the body is no JSON, is nested too deep, or is longer than anything that is signed so.
-pub(super) fn sorted(body: &[u8]) -> Option<String> {
+pub(crate) fn sorted(body: &[u8]) -> Option<String> {
     if body.len() > SORTED_LIMIT_BYTES || is_too_deep(body) {
         return None;
     }

@@ -8,6 +8,7 @@ mod basic;
 mod canonical;
 mod check;
 mod describe;
+mod door;
 mod fields;
 mod input;
 mod key;
@@ -24,15 +25,19 @@ mod template;
 mod tests;
 mod timestamp;
 mod token;
+mod trial;
 
+pub use door::TokenMark;
 pub use key::KeyError;
 pub use keys::{KeyFault, Keys, Secrets};
 pub use public::{Chain, Roots};
-pub use refusal::Refusal;
+pub use refusal::{Refusal, Refused};
 pub use reply::{Reply, ReplySpec};
 pub use scheme::Scheme;
 pub use sign::SignError;
 pub use spec::{Covers, Spec};
+
+pub(crate) use canonical::sorted;
 
 use crate::domain::Request;
 

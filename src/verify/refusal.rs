@@ -1,5 +1,7 @@
 //! Why a request was not believed: a stable code for the sender, the part that disagreed for the operator.
 
+use crate::domain::Request;
+
 /// A request was refused. The sender's doing or a wrong secret here; the same request never passes later, but for
 /// [`Refusal::CertificateUnavailable`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +92,15 @@ pub enum Refusal {
     /// The request comes from an address that the source does not allow.
     #[error("the request comes from an address that is not in allow_ips; behind a proxy, name it in server.trusted_proxies")]
     AddressNotAllowed,
+}
+
+/// A request that was refused, as it was, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The request; nothing of it is believed.
+    pub request: Request,
+    /// The part that disagreed.
+    pub refusal: Refusal,
 }
 
 impl Refusal {

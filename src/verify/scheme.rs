@@ -8,7 +8,7 @@ use super::check::{self, alternative};
 use super::input::Input;
 use super::keys::{KeyFault, Keys, Secrets};
 use super::public::Chain;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, Refused};
 use super::signature::Spot;
 use super::spec::{Covers, SchemeName, Spec};
 use super::timestamp::StampPlace;
@@ -74,8 +74,18 @@ impl Scheme {
     ///
     /// # Errors
     /// The part that disagreed.
-    pub fn verify(&self, keys: &Keys, mut request: Request, certificate: Option<&Chain>) -> Result<Verified, Refusal> {
-        self.judge(keys, &request, certificate)?;
+    pub fn verify(&self, keys: &Keys, request: Request, certificate: Option<&Chain>) -> Result<Verified, Refusal> {
+        self.take(keys, request, certificate).map_err(|refused| refused.refusal)
+    }
+
+    /// [`Scheme::verify`] for a caller that wants a refused request back, as it was.
+    ///
+    /// # Errors
+    /// The part that disagreed, with the request.
+    pub fn take(&self, keys: &Keys, mut request: Request, certificate: Option<&Chain>) -> Result<Verified, Box<Refused>> {
+        if let Err(refusal) = self.judge(keys, &request, certificate) {
+            return Err(Box::new(Refused { request, refusal }));
+        }
         for spot in self.alternatives.iter().filter_map(Alternative::secret_spot) {
             match spot {
                 Spot::Header(name) if request.headers.all(name).next().is_some() => request.headers.set(name, "[redacted]"),
@@ -98,6 +108,14 @@ impl Scheme {
     /// The part that disagreed.
     pub fn judge(&self, keys: &Keys, request: &Request, certificate: Option<&Chain>) -> Result<(), Refusal> {
         keys.admit(request)?;
+        self.judge_signature(keys, request, certificate)
+    }
+
+    /// [`Scheme::judge`] without the source's own door. Only an explanation asks so; it makes no [`Verified`].
+    ///
+    /// # Errors
+    /// The part that disagreed.
+    pub(crate) fn judge_signature(&self, keys: &Keys, request: &Request, certificate: Option<&Chain>) -> Result<(), Refusal> {
         let input = Input::new(request, &self.envelope, &self.shape);
         let (way, index) = self.choose(keys, &input)?;
         if way.scheme == SchemeName::Unsigned && !keys.has_door() {

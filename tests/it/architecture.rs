@@ -4,9 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Module, and the modules of ours that it may import. Topmost first.
-const TABLE: [(&str, &[&str]); 22] = [
+const TABLE: [(&str, &[&str]); 24] = [
     ("main", &["cli"]),
-    ("cli", &["alarm", "app", "domain", "explain", "forward", "outbound", "overview", "pack", "remap", "store", "verify"]),
+    (
+        "cli",
+        &[
+            "alarm", "app", "doctor", "domain", "explain", "forward", "outbound", "overview", "pack", "receive", "rejudge",
+            "remap", "store", "verify",
+        ],
+    ),
     (
         "app",
         &[
@@ -24,14 +30,33 @@ const TABLE: [(&str, &[&str]); 22] = [
             "trace",
         ],
     ),
-    ("receive", &["domain", "outbound", "pack", "pipeline", "store", "trace", "verify"]),
-    ("admin", &["attribute", "domain", "explain", "forward", "overview", "pack", "pipeline", "remap", "store", "verify"]),
+    ("rejudge", &["doctor", "domain", "pack", "receive", "store", "verify"]),
+    ("receive", &["doctor", "domain", "outbound", "pack", "pipeline", "store", "trace", "verify"]),
+    (
+        "admin",
+        &[
+            "attribute",
+            "doctor",
+            "domain",
+            "explain",
+            "forward",
+            "overview",
+            "pack",
+            "pipeline",
+            "receive",
+            "rejudge",
+            "remap",
+            "store",
+            "verify",
+        ],
+    ),
     ("overview", &["domain", "store"]),
     ("alarm", &["domain", "outbound", "store"]),
-    ("explain", &["attribute", "domain", "enrich", "map", "pack", "pipeline", "store", "verify"]),
+    ("explain", &["attribute", "doctor", "domain", "enrich", "map", "pack", "pipeline", "store", "verify"]),
     ("pipeline", &["attribute", "domain", "map", "pack", "store", "trace"]),
     ("remap", &["attribute", "domain", "map", "pack", "store"]),
     ("enrich", &["domain", "map", "outbound", "pack", "store", "trace"]),
+    ("doctor", &["domain", "envelope", "pack", "verify"]),
     ("pack", &["document", "domain", "envelope", "map", "verify"]),
     ("forward", &["attribute", "document", "domain", "outbound", "store", "trace"]),
     ("store", &["attribute", "domain", "verify"]),

@@ -2,14 +2,17 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use salebridge::store::{Access, Appended, CheckView, Prune, Sqlite, Store as _};
+use salebridge::domain::Headers;
+use salebridge::store::{Access, Appended, CheckView, Prune, RefusedRequest, RefusedTally, Sqlite, Store as _};
+use salebridge::verify::TokenMark;
 use serde_json::{Value, json};
 
 use crate::harness::desk::{Desk, fixture};
 use crate::harness::process::run;
-use crate::harness::webhooks::{stripe_checkout, who};
+use crate::harness::webhooks::{self, stripe_checkout, who};
 use crate::harness::{Bridge, configuration, database};
 use crate::reporting::{busy, busy_in_a_file, salebridge};
 
@@ -58,8 +61,30 @@ async fn a_ledger_of_every_kind_agrees_with_itself() {
     assert!(desk.store().check().unwrap().findings.is_empty());
 }
 
+/// A refused request is kept.
+async fn refuses(desk: &Desk) {
+    let sources = Arc::clone(&desk.sources);
+    let at = desk.now;
+    let refused = RefusedRequest {
+        request: webhooks::request(&sources["money"], Headers::default(), b"{}", at),
+        body_bytes: 2,
+        has_body: true,
+        connection: None,
+        token: TokenMark::Other([7; 32]),
+        code: "signature_missing".to_owned(),
+        cause: "it is missing".to_owned(),
+        finding: "signature_missing".to_owned(),
+        diagnosis: json!([]),
+        private_headers: Vec::new(),
+        private_queries: Vec::new(),
+    };
+    let (source, code) = ("money".to_owned(), refused.code.clone());
+    let tally = RefusedTally { source, code, count: 3, first_at: at, last_at: at };
+    desk.store().keep_refused(vec![refused], vec![tally], 20).await.unwrap();
+}
+
 /// What is done to a file by hand, and the rule that finds it.
-const DAMAGES: [(&str, &str); 23] = [
+const DAMAGES: [(&str, &str); 25] = [
     ("DELETE FROM events WHERE request = 5", "request_settled"),
     ("DELETE FROM inbox WHERE id = 1", "event_request"),
     ("UPDATE adjustments SET request = 98 WHERE sale IS NOT NULL", "adjustment_request"),
@@ -83,11 +108,14 @@ const DAMAGES: [(&str, &str); 23] = [
     ("UPDATE deliveries SET number = 1, amount_minor = 1, taken_back = 1 WHERE id = 1", "step_sale"),
     ("DELETE FROM deliveries WHERE id = 1", "attempt_delivery"),
     ("UPDATE progress SET settled_through = 98", "mark"),
+    ("UPDATE refused SET body = x'7b'", "refused_body"),
+    ("DELETE FROM refused_counts", "refused_counted"),
 ];
 
 #[actix_web::test]
 async fn what_was_damaged_by_hand_is_found() {
     let mut desk = busy_in_a_file().await;
+    refuses(&desk).await;
     desk.closes();
     let damaged = |number: usize, sql: &str| {
         let path = desk.path.with_file_name(format!("damaged-{number}.db"));
@@ -179,6 +207,8 @@ async fn a_file_moves_into_a_database_as_it_is() {
     let url = database::url().expect("scripts/with-postgres names a server");
     let mut desk = busy_in_a_file().await;
     desk.receives("money", &sale("late", &json!({})), &[]).await;
+    refuses(&desk).await;
+    let refused = desk.store().refused_request(1).unwrap().unwrap().1;
     let before = serde_json::to_value(desk.sales()).unwrap();
     assert_eq!(salebridge(&desk, &["store", "copy", "--to", &url]).0, 2, "a bridge serves the file");
     desk.closes();
@@ -192,6 +222,10 @@ async fn a_file_moves_into_a_database_as_it_is() {
     let view = desk.store().check().unwrap();
     assert!(view.findings.is_empty(), "{view:#?}");
     assert_eq!((view.requests, view.sales), (13, 7));
+    assert_eq!(desk.store().refused_request(1).unwrap().unwrap().1, refused);
+    refuses(&desk).await;
+    assert_eq!(desk.store().refused_counts().unwrap()[0].count, 6);
+    assert!(desk.store().refused_request(2).unwrap().is_some(), "numbers go on");
     // It goes on where the file ended: the request that was not settled is, numbers rise, and dedupe holds.
     desk.settles().await;
     assert_eq!(desk.sales().last().unwrap().id, 8);

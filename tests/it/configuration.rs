@@ -143,6 +143,11 @@ fn what_would_be_dangerous_is_refused() {
         let fault = traces("endpoint = \"http://127.0.0.1:4318\"");
         assert!(fault.contains("traces: this salebridge was built without traces"), "{fault}");
     }
+    let refused = |line: &str| faults(&format!("{base}[refused]\n{line}\n"));
+    assert_eq!(refused("keep = false\nper_cause = 1000"), "");
+    for line in ["per_cause = 0", "per_cause = 1001"] {
+        assert!(refused(line).contains("refused.per_cause: must be between 1 and 1000"), "{line}");
+    }
     let net =
         faults(&format!("{base}[[sources]]\nname = \"r\"\npack = \"razorpay\"\nsecrets = [\"x\"]\namount = \"net_of_tax\"\n"));
     assert!(net.contains("no event of this provider says its tax"), "{net}");
@@ -214,6 +219,7 @@ fn keys_of_the_code() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let structures = [
         ("receive/mod.rs", "pub struct Config {"),
+        ("receive/refused.rs", "pub struct Config {"),
         ("admin/mod.rs", "pub struct Config {"),
         ("store/place.rs", "pub struct Config {"),
         ("attribute/mod.rs", "pub struct Config {"),

@@ -4,6 +4,7 @@ mod adjustments;
 mod deliveries;
 mod openapi;
 mod query;
+mod refused;
 mod requests;
 mod sales;
 mod sources;
@@ -52,6 +53,7 @@ fn operations() -> Vec<Operation> {
     ];
     operations.extend(sources::operations());
     operations.extend(requests::operations());
+    operations.extend(refused::operations());
     operations.extend(sales::operations());
     operations.extend(adjustments::operations());
     operations.extend(deliveries::operations());

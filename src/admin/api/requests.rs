@@ -117,11 +117,11 @@ struct WholeRequest {
 
 /// A header.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Header {
+pub(super) struct Header {
     /// Its name.
-    name: String,
+    pub(super) name: String,
     /// Its value.
-    value: String,
+    pub(super) value: String,
 }
 
 /// What to read anew.

@@ -6,10 +6,11 @@ use super::session::failed;
 use crate::store::Error;
 
 /// All migrations, oldest first. A released one is never edited.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_tallies.sql"),
     include_str!("migrations/0003_alarms.sql"),
+    include_str!("migrations/0004_refused.sql"),
 ];
 
 /// The advisory lock under which the layout is changed: the letters of "salebrid".

@@ -23,14 +23,15 @@ use self::append::Appender;
 use self::connect::unreachable;
 use self::session::{CLOCK_MILLIS, Session, failed, wait};
 use super::sql::{
-    Db, alarms, check, deliveries, fetches, inbox, ledger, listing, past, prune, report, retry, search, slice, tallies, values,
-    views,
+    Db, alarms, check, deliveries, fetches, inbox, ledger, listing, past, prune, refused, report, retry, search, slice, tallies,
+    values, views,
 };
 use super::{
     Access, AdjustmentFilter, AlarmRecord, Appended, Attempt, AttentionView, CheckView, Claimed, Claims, DeliveryFilter,
     DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, HourlyTally, IdentityView, Lease, LeaseNumber,
-    ListedAdjustmentView, OldestView, Page, Paging, Past, PastRequest, Period, Prune, Pruned, QueueView, Report, RequestFilter,
-    RequestView, Retry, RetryView, SaleFilter, SaleView, Store, StoredRequest, TallyLine, UpstreamView,
+    ListedAdjustmentView, OldestView, Page, Paging, Past, PastRequest, Period, Prune, Pruned, QueueView, RefusedCountView,
+    RefusedId, RefusedRequest, RefusedTally, RefusedView, Report, RequestFilter, RequestView, Retry, RetryView, SaleFilter,
+    SaleView, Store, StoredRequest, TallyLine, UpstreamView, WhichRefused,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Secret, Tallied, Tallies, Timestamp};
@@ -503,6 +504,26 @@ impl Store for Postgres {
     async fn put_alarm(&self, name: &str, record: Option<AlarmRecord>) -> Result<(), Error> {
         let name = name.to_owned();
         self.write(move |session| alarms::put(session, &name, record.as_ref())).await
+    }
+
+    async fn keep_refused(&self, kept: Vec<RefusedRequest>, tallies: Vec<RefusedTally>, per_cause: usize) -> Result<(), Error> {
+        self.write(move |session| refused::keep(session, &kept, &tallies, per_cause)).await
+    }
+
+    fn refused(&self, which: &WhichRefused) -> Result<Vec<RefusedView>, Error> {
+        self.read(|db| refused::list(db, which))
+    }
+
+    fn refused_request(&self, id: RefusedId) -> Result<Option<(RefusedView, RefusedRequest)>, Error> {
+        self.read(|db| refused::find(db, id))
+    }
+
+    fn refused_counts(&self) -> Result<Vec<RefusedCountView>, Error> {
+        self.read(refused::counts)
+    }
+
+    async fn remove_refused(&self, ids: Vec<RefusedId>) -> Result<usize, Error> {
+        self.write(move |session| refused::remove(session, &ids)).await
     }
 
     async fn prune(&self, what: Prune, limit: usize) -> Result<Pruned, Error> {

@@ -23,7 +23,7 @@ const IS_SETTLED: &str = "{is_settled}";
 /// The same for how the click of a sale was come by.
 const CLICK_FROM: &str = "{click_from}";
 
-const RULES: [Rule; 23] = [
+const RULES: [Rule; 25] = [
     rule(
         "request_settled",
         "a settled request has no event (the example is a request)",
@@ -165,6 +165,17 @@ const RULES: [Rule; 23] = [
         "attempt_delivery",
         "the delivery of an attempt is gone (delivery)",
         "SELECT COUNT(*), MIN(delivery) FROM attempts WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.id = attempts.delivery)",
+    ),
+    rule(
+        "refused_body",
+        "a refused request is not as long as it was (refused request)",
+        "SELECT COUNT(*), MIN(id) FROM refused WHERE body IS NOT NULL AND length(body) <> body_bytes",
+    ),
+    rule(
+        "refused_counted",
+        "a refused request is kept, but its kind was never counted (refused request)",
+        "SELECT COUNT(*), MIN(id) FROM refused WHERE NOT EXISTS (
+             SELECT 1 FROM refused_counts c WHERE c.source = refused.source AND c.code = refused.code)",
     ),
 ];
 

@@ -29,7 +29,7 @@ const fn table(name: &'static str, key: usize, columns: &'static str) -> Table {
 }
 
 /// Every table but those that only one of the stores has.
-pub(in crate::store) const TABLES: [Table; 18] = [
+pub(in crate::store) const TABLES: [Table; 20] = [
     table("inbox", 1, "id, source, received_at, url, headers, body, digest, query"),
     table("events", 2, "request, position, source, unique_id, kind, mode, at, outcome, code, reason, sale, late, digest"),
     table(
@@ -59,6 +59,13 @@ pub(in crate::store) const TABLES: [Table; 18] = [
     table("sale_hashes", 1, "last, hashes"),
     table("sale_hashes_later", 2, "hash, sale"),
     table("alarms", 1, "name, since, told_at, level, changed_at, what"),
+    table(
+        "refused",
+        1,
+        "id, source, received_at, code, finding, cause, diagnosis, url, query, headers, private_headers, private_queries, body, body_bytes, \
+         connection, token, token_hash",
+    ),
+    table("refused_counts", 2, "source, code, count, first_at, last_at"),
 ];
 
 impl Table {
@@ -118,7 +125,7 @@ pub(in crate::store) fn complete(database: &dyn Db, settled_through: i64) -> Res
     let unsettled = database.execute(sql, values![settled_through])?;
     let sql = "UPDATE counters SET value = (SELECT COALESCE(MAX(id), 0) + 1 FROM sales) WHERE name = 'sales'";
     database.execute(sql, &[])?;
-    for table in ["inbox", "deliveries"] {
+    for table in ["inbox", "deliveries", "refused"] {
         let sql = format!(
             "SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT COALESCE(MAX(id), 0) + 1 FROM {table}), false)"
         );

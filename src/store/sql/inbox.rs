@@ -60,7 +60,7 @@ pub(in crate::store) fn headers_to_json(headers: &Headers) -> String {
     serde_json::to_string(&pairs).expect("pairs of texts are JSON")
 }
 
-fn headers_from_json(text: &str) -> Result<Headers, Error> {
+pub(super) fn headers_from_json(text: &str) -> Result<Headers, Error> {
     let pairs: Vec<(String, String)> = serde_json::from_str(text)?;
     let mut headers = Headers::default();
     for (name, value) in pairs {

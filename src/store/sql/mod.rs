@@ -14,6 +14,7 @@ pub(super) mod ledger;
 pub(super) mod listing;
 pub(super) mod past;
 pub(super) mod prune;
+pub(super) mod refused;
 pub(super) mod report;
 pub(super) mod retry;
 mod row;

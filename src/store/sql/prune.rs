@@ -1,9 +1,9 @@
-//! What nobody needs any more is removed, a little at a time: ignored requests, and the texts of attempts.
+//! What nobody needs any more is removed, a little at a time: ignored requests, the texts of attempts, and refused requests.
 //!
 //! Whatever a sale, an adjustment or a fetch refers to stays, and so do all keys and the event ids that sales used up: dedupe never
 //! expires. What is removed is looked for among a bounded number of rows, so that no step lasts long.
 
-use super::{Db, Value, question, values};
+use super::{Db, Value, question, refused, values};
 use crate::domain::{DeliveryId, RequestId, Timestamp};
 use crate::store::{Error, Prune, Pruned};
 
@@ -14,6 +14,7 @@ pub(in crate::store) fn prune(db: &dyn Db, what: Prune, limit: usize) -> Result<
     match what {
         Prune::Ignored { before, after } => ignored(db, before, after, limit),
         Prune::Texts { before, after } => texts(db, before, after, limit),
+        Prune::Refused { before } => refused::prune(db, before, limit),
     }
 }
 

@@ -21,12 +21,15 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::writer::Writer;
-use super::sql::{alarms, deliveries, fetches, ledger, listing, past, prune, report, retry, search, slice, tallies, views};
+use super::sql::{
+    alarms, deliveries, fetches, ledger, listing, past, prune, refused, report, retry, search, slice, tallies, views,
+};
 use super::{
     Access, AdjustmentFilter, AlarmRecord, Appended, Attempt, AttentionView, BackupView, CheckView, Claimed, Claims,
     DeliveryFilter, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, HourlyTally, IdentityView, Lease, LeaseNumber,
-    ListedAdjustmentView, OldestView, Page, Paging, Past, PastRequest, Period, Prune, Pruned, QueueView, Report, RequestFilter,
-    RequestView, Retry, RetryView, SaleFilter, SaleView, Store, StoredRequest, TallyLine, UpstreamView,
+    ListedAdjustmentView, OldestView, Page, Paging, Past, PastRequest, Period, Prune, Pruned, QueueView, RefusedCountView,
+    RefusedId, RefusedRequest, RefusedTally, RefusedView, Report, RequestFilter, RequestView, Retry, RetryView, SaleFilter,
+    SaleView, Store, StoredRequest, TallyLine, UpstreamView, WhichRefused,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Tallied, Tallies, Timestamp};
@@ -348,6 +351,26 @@ impl Store for Sqlite {
     async fn put_alarm(&self, name: &str, record: Option<AlarmRecord>) -> Result<(), Error> {
         let name = name.to_owned();
         self.writer.run(move |connection| alarms::put(connection, &name, record.as_ref())).await
+    }
+
+    async fn keep_refused(&self, kept: Vec<RefusedRequest>, tallies: Vec<RefusedTally>, per_cause: usize) -> Result<(), Error> {
+        self.writer.run(move |connection| refused::keep(connection, &kept, &tallies, per_cause)).await
+    }
+
+    fn refused(&self, which: &WhichRefused) -> Result<Vec<RefusedView>, Error> {
+        self.read(|connection| refused::list(connection, which))
+    }
+
+    fn refused_request(&self, id: RefusedId) -> Result<Option<(RefusedView, RefusedRequest)>, Error> {
+        self.read(|connection| refused::find(connection, id))
+    }
+
+    fn refused_counts(&self) -> Result<Vec<RefusedCountView>, Error> {
+        self.read(|connection| refused::counts(connection))
+    }
+
+    async fn remove_refused(&self, ids: Vec<RefusedId>) -> Result<usize, Error> {
+        self.writer.run(move |connection| refused::remove(connection, &ids)).await
     }
 
     async fn prune(&self, what: Prune, limit: usize) -> Result<Pruned, Error> {

@@ -24,6 +24,8 @@ use salebridge::forward::{Sender, Upstream};
 use salebridge::pack::Source;
 use salebridge::pipeline::{Bell, Pipeline};
 use salebridge::receive::{self, Certificates};
+use salebridge::rejudge::Rejudge;
+use salebridge::rejudge::{Judged, Rejudge};
 use salebridge::store::{Access, DeliveryView, RequestView, SaleView, Store};
 use salebridge::verify::Chain;
 use serde_json::Value;
@@ -51,8 +53,11 @@ pub(crate) struct Bridge {
     pub(crate) certificates: HashMap<String, String>,
     /// The address from which requests come.
     pub(crate) peer: std::net::SocketAddr,
+    keeper: Option<receive::Keeper>,
+    ring: Option<receive::Ring>,
+    text: String,
     leaves_work: bool,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What the sender of a request hears.
@@ -124,6 +129,7 @@ impl Bridge {
         let checked = app::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
         let store: Arc<dyn Store> = database::fresh(&folder.path().join("bridge.db")).open(Access::Scratch, 1024).unwrap();
         let clock = Arc::new(FixedClock::new(START.parse().unwrap()));
+        let (keeper, ring) = receive::Ring::new(&checked.refused, Arc::clone(&store), Arc::clone(&checked.sources)).unzip();
         let sender = |upstream| Sender::new(upstream, Arc::clone(&store), Arc::clone(&clock) as _, Box::new(|| 0)).unwrap();
         let enrichers = checked.sources.values().filter_map(|source| {
             let fetcher = HttpFetcher::new(source.api.clone()?, Box::new(|| 7)).unwrap();
@@ -138,14 +144,45 @@ impl Bridge {
             token: Some("a token that nobody can guess"),
             senders: checked.upstreams.into_iter().map(sender).collect(),
             pipeline: Pipeline::new(Arc::clone(&store), Arc::clone(&checked.sources), checked.rules),
+            keeper,
+            ring,
+            text: text.to_owned(),
             sources: checked.sources,
             config: checked.server,
             clock,
             store,
             upstream,
             leaves_work: false,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// A restart with another configuration of the sources, on the same store.
+    pub(crate) fn mends(&mut self, change: impl Fn(&str) -> String) {
+        let changed = change(&self.text);
+        assert_ne!(changed, self.text, "the configuration is not changed at all");
+        let path = self.folder.path().join("config.toml");
+        std::fs::write(&path, &changed).unwrap();
+        let checked = app::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
+        (self.keeper, self.ring) =
+            receive::Ring::new(&checked.refused, Arc::clone(&self.store), Arc::clone(&checked.sources)).unzip();
+        self.pipeline = Pipeline::new(Arc::clone(&self.store), Arc::clone(&checked.sources), checked.rules);
+        (self.sources, self.config, self.text) = (checked.sources, checked.server, changed);
+    }
+
+    /// Examines and keeps what was refused.
+    pub(crate) async fn keeps(&mut self) {
+        if let Some(ring) = &mut self.ring {
+            ring.step().await.unwrap();
+        }
+    }
+
+    /// Judges a refused request again.
+    pub(crate) async fn judges_again(&self, id: i64) -> Judged {
+        let certificates = Arc::new(Pems(self.certificates.clone()));
+        let trusted = self.config.trusted_proxies.clone();
+        let rejudge = Rejudge::new(Arc::clone(&self.store), Arc::clone(&self.sources), trusted, certificates);
+        rejudge.judge_again(id).await.unwrap()
     }
 
     /// From now on every request to the upstream is answered so.
@@ -185,7 +222,8 @@ impl Bridge {
         let bell = Arc::new(Bell::default());
         let certificates = Arc::new(Pems(self.certificates.clone()));
         let state =
-            receive::State::new(&self.config, Arc::clone(&self.sources), Arc::clone(&self.store), clock, bell, certificates);
+            receive::State::new(&self.config, Arc::clone(&self.sources), Arc::clone(&self.store), clock, bell, certificates)
+                .with_keeper(self.keeper.clone());
         let service = test::init_service(App::new().app_data(web::Data::new(state)).configure(receive::routes)).await;
         let mut request = test::TestRequest::with_uri(path).peer_addr(self.peer).method(method).set_payload(body.to_vec());
         for (name, value) in headers {
@@ -211,6 +249,12 @@ impl Bridge {
             sources: Arc::clone(&self.sources),
             upstreams: self.upstreams.clone(),
             rules: self.rules.clone(),
+            rejudge: Rejudge::new(
+                Arc::clone(&self.store),
+                Arc::clone(&self.sources),
+                Vec::new(),
+                Arc::new(Pems(self.certificates.clone())),
+            ),
             clock: Arc::clone(&self.clock) as _,
             public_url: Some("https://hooks.example.com".to_owned()),
             bells: Vec::new(),
