@@ -85,9 +85,10 @@ impl Case<'_> {
         let configured = self.source.url.as_deref()?;
         let is_right = |url: &String| self.is_ours(&Request { url: Some(url.clone()), ..self.request.clone() });
         let signed = url::candidates(self.request, configured, &self.source.path()).into_iter().find(is_right)?;
-        let shown = |url: &str| match &self.source.path_token {
-            Some(token) => url.replace(token.expose(), "[redacted]"),
-            None => url.to_owned(),
+        let token = self.source.path_token.as_ref();
+        let shown = |url: &str| {
+            let url = token.map_or_else(|| url.to_owned(), |token| url.replace(token.expose(), "[redacted]"));
+            url::without_values(&url)
         };
         let (signed, configured) = (shown(&signed), shown(configured));
         let text = format!("The provider signed the URL {signed}, but the configuration says that it was given {configured}.");
@@ -152,11 +153,17 @@ impl Case<'_> {
             | Refusal::PathToken
             | Refusal::AddressNotAllowed => "No configured secret made this signature".to_owned(),
         };
-        let tried = if self.has_body {
-            ", also not that of another source, nor over the body or URL as a proxy may have changed them"
-        } else {
-            ""
-        };
+        let scheme = &self.source.pack.scheme;
+        let mut tried = String::new();
+        if self.has_body {
+            tried.push_str("; nor is it that of another source, or a miscopied one");
+            if scheme.binds_body_of(&self.source.keys, self.request) {
+                tried.push_str("; nor does any likely change of the body explain it");
+            }
+            if scheme.signs_url() {
+                tried.push_str("; nor any likely change of the URL");
+            }
+        }
         let text = format!("{what}{tried}.");
         let advice = if self.source.pack.scheme.shares_secret() {
             format!(

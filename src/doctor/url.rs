@@ -51,6 +51,16 @@ pub(super) fn candidates(request: &Request, configured: &str, path: &str) -> Vec
     found
 }
 
+/// A URL as it may be shown: people put secrets into queries.
+pub(super) fn without_values(url: &str) -> String {
+    let Some((before, query)) = url.split_once('?') else { return url.to_owned() };
+    let names = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) => format!("{name}=…"),
+        None => "…".to_owned(),
+    });
+    format!("{before}?{}", names.collect::<Vec<_>>().join("&"))
+}
+
 /// A host without a port, with the usual ones.
 fn usual_ports(host: &str) -> Vec<String> {
     if without_port(host).is_some() { Vec::new() } else { vec![format!("{host}:443"), format!("{host}:80")] }

@@ -1,9 +1,11 @@
 //! The signature doctor: what a refused request comes from, what is kept of it, and how it is judged again.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use salebridge::domain::{DeliveryState, Headers, Secret, Timestamp};
-use salebridge::pack::Source;
+use salebridge::doctor;
+use salebridge::domain::{DeliveryState, Headers, Request, Secret, Timestamp};
+use salebridge::pack::{Expected, Registry, Source, scenarios};
 use salebridge::rejudge::Judged;
 use salebridge::store::{Prune, RefusedView, WhichRefused};
 use salebridge::verify::Secrets;
@@ -398,7 +400,14 @@ async fn the_url_that_was_signed_is_found_and_named() {
         assert_eq!(bridge.posts(&format!("/webhooks/square{query}"), body, &headers).await.status, 401);
         let (code, words) = newest(&mut bridge).await;
         assert_eq!(code, "url_differs", "{url}: {words}");
-        has(&words, &[&format!("signed the URL {url},"), "`url` of [[sources]] square", "`public_url` of [server]"]);
+        has(
+            &words,
+            &[
+                &format!("signed the URL {},", url.replace("shop=1", "shop=…")),
+                "`url` of [[sources]] square",
+                "`public_url` of [server]",
+            ],
+        );
     }
     // And with that URL it is genuine.
     let id = listed(&bridge)[6].id;
@@ -499,8 +508,8 @@ async fn a_long_body_is_not_kept_and_says_so() {
 
 #[actix_web::test]
 async fn a_certificate_that_could_not_be_had_is_asked_for_again() {
-    let packs = salebridge::pack::Registry::load(&[]).unwrap();
-    let (scenarios, _) = salebridge::pack::scenarios(&packs.get("paypal").unwrap().folder);
+    let packs = Registry::load(&[]).unwrap();
+    let (scenarios, _) = scenarios(&packs.get("paypal").unwrap().folder);
     let step = &scenarios.iter().find(|scenario| scenario.name == "capture-completed").unwrap().steps[0];
     let secret = step.case.secrets[0].expose();
     let mut bridge =
@@ -558,6 +567,83 @@ async fn credentials_that_the_scheme_does_not_read_are_not_kept() {
     assert_eq!(kept.request.headers.one("stripe-signature"), Some(signature.as_str()), "it is needed to judge again");
     assert!(kept.shown_headers().contains(&("stripe-signature", "[redacted]")));
     assert!(kept.shown_headers().contains(&("content-type", "application/json")));
+}
+
+/// Each pack's own cases that are expected so: how its source judges them, and the request.
+fn of_every_pack(is_wanted: fn(&Expected) -> bool, limit: usize) -> Vec<(String, Source, Request)> {
+    let now = crate::harness::START.parse().unwrap();
+    let mut all = Vec::new();
+    for pack in Registry::load(&[]).unwrap().iter() {
+        let (scenarios, _) = scenarios(&pack.folder);
+        for scenario in scenarios.iter().filter(|scenario| is_wanted(&scenario.expected)).take(limit) {
+            let case = &scenario.steps[0].case;
+            let source = Source::plain(pack, case.circumstances(false).unwrap()).unwrap();
+            all.push((scenario.name.clone(), source, case.request(pack.name(), now)));
+        }
+    }
+    all
+}
+
+fn first_code(source: &Source, request: &Request) -> Option<String> {
+    let refusal = source.pack.scheme.judge(&source.keys, request, None).err()?;
+    let diagnosis = doctor::examine(request, &refusal, source, &HashMap::new(), None);
+    Some(diagnosis.findings[0].code.as_str().to_owned())
+}
+
+#[test]
+fn every_packs_refused_cases_are_explained_without_a_secret() {
+    let cases = of_every_pack(|expected| matches!(expected, Expected::Refused(_)), 8);
+    assert!(cases.len() > 200, "{}", cases.len());
+    for (name, source, request) in cases {
+        let Err(refusal) = source.pack.scheme.judge(&source.keys, &request, None) else { continue }; // it needs its certificate
+        let diagnosis = doctor::examine(&request, &refusal, &source, &HashMap::new(), None);
+        assert!(!diagnosis.findings.is_empty(), "{} {name}", source.name);
+        let told = serde_json::to_string(&diagnosis).unwrap();
+        for header in source.pack.scheme.own_headers() {
+            let value = request.headers.one(header).unwrap_or_default();
+            assert!(value.len() < 16 || !told.contains(value), "{} {name}: {told}", source.name);
+        }
+    }
+}
+
+/// A wrong secret is never taken for something else, and what else is wrong is not taken for the secret.
+#[test]
+fn no_pack_takes_one_cause_for_another() {
+    let mut told: BTreeMap<String, usize> = BTreeMap::new();
+    for (name, source, request) in of_every_pack(|expected| matches!(expected, Expected::Sales(_)), 1) {
+        if source.pack.scheme.judge(&source.keys, &request, None).is_err() {
+            continue; // by a certificate, which is not at hand
+        }
+        let code = |request: &Request| first_code(&source, request).unwrap_or_else(|| "accepted".to_owned());
+        let longer = code(&Request { body: [request.body.as_slice(), b"\n"].concat(), ..request.clone() });
+        let is_usual = ["accepted", "body_changed", "secret_wrong"].contains(&longer.as_str());
+        assert!(is_usual, "{} {name}, a body with a newline: {longer}", source.name);
+        *told.entry(longer).or_default() += 1;
+        // Another digit in whatever the signature stands in.
+        let mut forged = request.clone();
+        for header in source.pack.scheme.own_headers() {
+            let Some(value) = request.headers.one(header) else { continue };
+            let turned: String = value
+                .chars()
+                .map(|digit| match digit {
+                    '0' => '1',
+                    'a' => 'b',
+                    'A' => 'B',
+                    other => other,
+                })
+                .collect();
+            forged.headers.set(header, turned);
+        }
+        if forged != request && source.pack.scheme.judge(&source.keys, &forged, None).is_err() {
+            let found = code(&forged);
+            assert!(
+                !["body_changed", "url_differs", "secret_form", "secret_of_other"].contains(&found.as_str()),
+                "{}: {found}",
+                source.name
+            );
+        }
+    }
+    assert!(told["body_changed"] > 25, "{told:?}");
 }
 
 /// The whole way by the command line, beside a running bridge.
