@@ -16,6 +16,7 @@ use crate::domain::Clock;
 use crate::enrich::{Enricher, HttpFetcher};
 use crate::forward::Sender;
 use crate::pipeline::{Bell, Pipeline};
+use crate::rejudge::Rejudge;
 use crate::store::{Access, Store};
 use crate::{admin, receive, trace};
 

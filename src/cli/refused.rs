@@ -56,7 +56,7 @@ fn list(store: &dyn Store, arguments: &Arguments, printer: &Printer) -> Answer {
     let is_asked = |source: &str| arguments.source.as_ref().is_none_or(|wanted| wanted == source);
     for count in store.refused_counts()?.into_iter().filter(|count| is_asked(&count.source)) {
         let text = format!(
-            "{}: {} came {} times from {} to {}; kept: {}",
+            "{}: {} in all {}, from {} to {}; kept: {}",
             count.source, count.code, count.count, count.first_at, count.last_at, count.kept
         );
         printer.line(printer.quiet(&text));
@@ -73,11 +73,11 @@ fn show(store: &dyn Store, id: i64, printer: &Printer) -> Answer {
     }
     let kept = if view.body_kept { "" } else { ", not kept" };
     printer.line(format!("refused   {id} at {}, received {}, {} bytes{kept}", view.source, view.received_at, view.body_bytes));
-    printer.line(format!("code      {} (came {} times at this source)", view.code, view.count));
+    printer.line(format!("code      {} (refused so at this source: {})", view.code, view.count));
     printer.line(format!("cause     {}", clean(&view.cause)));
     tell(&diagnosis(&view), printer);
     if let Some(url) = &refused.request.url {
-        printer.line(format!("signed at {}", clean(url)));
+        printer.line(format!("given URL {}", clean(url)));
     }
     if let Some(query) = refused.shown_query() {
         printer.line(format!("query     {}", clean(&query)));
@@ -99,7 +99,7 @@ fn diagnosis(view: &RefusedView) -> Diagnosis {
 /// A diagnosis for people.
 pub(super) fn tell(diagnosis: &Diagnosis, printer: &Printer) {
     for finding in &diagnosis.findings {
-        printer.line(format!("finding   {} {}", finding.code.as_str(), clean(&finding.text)));
+        printer.line(format!("finding   {}: {}", finding.code.as_str(), clean(&finding.text)));
         printer.line(format!("          {}", clean(&finding.advice)));
     }
 }

@@ -26,6 +26,7 @@ const TABLE: [(&str, &[&str]); 24] = [
             "pack",
             "pipeline",
             "receive",
+            "rejudge",
             "store",
             "trace",
         ],

@@ -479,6 +479,41 @@ async fn a_flood_fills_nothing_and_pushes_nothing_else_out() {
 }
 
 #[actix_web::test]
+async fn a_ring_that_stands_still_delays_nobody_and_the_count_is_exact() {
+    let mut bridge = bridge().await;
+    for _ in 0..10 {
+        for _ in 0..10 {
+            assert_eq!(sends_with(&bridge, "stripe", "forged", b"{}").await.status, 401);
+        }
+        bridge.passes(Duration::from_secs(60)).await;
+    }
+    bridge.keeps().await;
+    assert_eq!((listed(&bridge).len(), listed(&bridge)[0].count), (20, 100));
+    let newest = &listed(&bridge)[0].received_at;
+    assert!(newest.starts_with("2026-11-22T05:17"), "64 waited, the later ones were only counted: {newest}");
+}
+
+#[actix_web::test]
+async fn a_password_that_was_mistyped_is_mended_and_goes_into_no_inbox() {
+    let secrets = "named_secrets = { username = \"hooks\", password = \"mistyped\" }";
+    let mut bridge = Bridge::with(&format!("[[sources]]\nname = \"chargebee\"\npack = \"chargebee\"\n{secrets}\n")).await;
+    let basic = [("Authorization".to_owned(), "Basic aG9va3M6cmlnaHQtcGFzc3dvcmQ=".to_owned())]; // hooks:right-password
+    bridge.posts("/webhooks/chargebee", b"{}", &basic).await;
+    let (code, words) = newest(&mut bridge).await;
+    assert_eq!(code, "secret_wrong");
+    has(&words, &["What stands in the header authorization is not", "`named_secrets` of [[sources]] chargebee"]);
+    assert!(!words.contains("change of the body"), "{words}");
+    let id = listed(&bridge)[0].id;
+    let (view, kept) = bridge.store.refused_request(id).unwrap().unwrap();
+    assert!(!kept.shown(&view).to_string().contains("aG9va3M6"));
+    bridge.mends(|text| text.replace("mistyped", "right-password"));
+    let judged = bridge.judges_again(id).await;
+    let Judged::Accepted { request, .. } = judged else { panic!("{judged:?}") };
+    assert_eq!(bridge.store.request(request).unwrap().unwrap().1.headers.one("authorization"), Some("[redacted]"));
+    bridge.settles().await;
+}
+
+#[actix_web::test]
 async fn as_many_as_are_configured_are_kept_or_none_at_all() {
     let mut few = Bridge::with("[refused]\nper_cause = 2\n").await;
     for number in 0..5 {
