@@ -24,7 +24,6 @@ use salebridge::forward::{Sender, Upstream};
 use salebridge::pack::Source;
 use salebridge::pipeline::{Bell, Pipeline};
 use salebridge::receive::{self, Certificates};
-use salebridge::rejudge::Rejudge;
 use salebridge::rejudge::{Judged, Rejudge};
 use salebridge::store::{Access, DeliveryView, RequestView, SaleView, Store};
 use salebridge::verify::Chain;
