@@ -34,6 +34,7 @@ struct Document {
     log: log::Config,
     alarms: Option<alarm::Config>,
     traces: Option<trace::Config>,
+    #[serde(default)]
     refused: receive::RefusedConfig,
     #[serde(default)]
     pack_dirs: Vec<PathBuf>,
