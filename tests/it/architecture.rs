@@ -31,8 +31,6 @@ const TABLE: [(&str, &[&str]); 24] = [
             "trace",
         ],
     ),
-    ("rejudge", &["doctor", "domain", "pack", "receive", "store", "verify"]),
-    ("receive", &["doctor", "domain", "outbound", "pack", "pipeline", "store", "trace", "verify"]),
     (
         "admin",
         &[
@@ -51,6 +49,8 @@ const TABLE: [(&str, &[&str]); 24] = [
             "verify",
         ],
     ),
+    ("rejudge", &["doctor", "domain", "pack", "receive", "store", "verify"]),
+    ("receive", &["doctor", "domain", "outbound", "pack", "pipeline", "store", "trace", "verify"]),
     ("overview", &["domain", "store"]),
     ("alarm", &["domain", "outbound", "store"]),
     ("explain", &["attribute", "doctor", "domain", "enrich", "map", "pack", "pipeline", "store", "verify"]),
