@@ -157,6 +157,16 @@ pub fn upstreams(path: &Path) -> Result<Vec<Arc<Upstream>>, Faults> {
     faults.or(upstreams)
 }
 
+/// The names of a configuration's sources, for commands that need no secret of them.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn source_names(path: &Path) -> Result<Vec<String>, Faults> {
+    let table = read(path)?;
+    let entries = table.get("sources").and_then(Value::as_array).into_iter().flatten();
+    Ok(entries.filter_map(|source| Some(source.get("name")?.as_str()?.to_owned())).collect())
+}
+
 /// The store of a configuration, for commands that only look at it and need no secret.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ mod metrics;
 mod retention;
 
 pub use bridge::{Bridge, StartError};
-pub use config::{Checked, load, packs, store, templates, upstreams};
+pub use config::{Checked, load, packs, source_names, store, templates, upstreams};
 pub use log::{Config as Log, Format as LogFormat};
 pub use metrics::{Kind, METRICS, Metric};
 pub use retention::Config as Retention;

@@ -181,11 +181,13 @@ pub struct EventRecord {
 }
 
 impl EventOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 7] =
+        [Self::Sale, Self::Corroborates, Self::Adjustment, Self::Ignored, Self::Parked, Self::Duplicate, Self::Fetching];
+
     /// Reads an outcome as it is written.
     pub fn parse(text: &str) -> Option<Self> {
-        let all =
-            [Self::Sale, Self::Corroborates, Self::Adjustment, Self::Ignored, Self::Parked, Self::Duplicate, Self::Fetching];
-        all.into_iter().find(|outcome| outcome.as_str() == text)
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
     }
 
     /// The outcome as it is written.

@@ -1,5 +1,6 @@
-//! `salebridge sales|requests|deliveries list|show`: what is in the store, for people and for programs.
+//! `salebridge sales|requests|deliveries list|show`, `sales find`: what is in the store, for people and for programs.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -8,47 +9,107 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::print::{Printer, clean};
-use super::{Answer, Failure, visit};
-use crate::store::{DeliveryView, EventView, RequestView, SaleView};
+use super::story::{show_delivery, show_events, show_sale};
+use super::{Answer, Failure, filter, visit};
+use crate::domain::{DeliveryId, RequestId, SaleId};
+use crate::store::{DeliveryView, RequestView, SaleView, Store};
+
+/// A search that finds more shows the newest of them.
+const FOUND: usize = 100;
+/// Nothing that a sale is known by is longer.
+const TEXT_LIMIT_BYTES: u64 = 4096;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum Sales {
     /// List the newest, one a line
-    List {
-        /// At most so many
-        #[arg(long, default_value_t = 100)]
-        limit: usize,
-    },
+    List(filter::Sales),
     /// Show one with its whole story
     Show {
         /// Its number
-        id: i64,
+        id: SaleId,
+    },
+    /// Find those that are known by exactly this: an invoice, an e-mail address, a customer, a click, or an id of the provider
+    Find {
+        /// What they are known by; - reads it from standard input, so that it does not stay in the shell's history
+        text: String,
     },
 }
 
-pub(super) fn sales(command: &Command, config: &Path, printer: &Printer) -> Answer {
+#[derive(Debug, Subcommand)]
+pub(super) enum Requests {
+    /// List the newest, one a line
+    List(filter::Requests),
+    /// Show one with its whole story
+    Show {
+        /// Its number
+        id: RequestId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Deliveries {
+    /// List the newest, one a line
+    List(filter::Deliveries),
+    /// Show one with its whole story
+    Show {
+        /// Its number
+        id: DeliveryId,
+    },
+}
+
+pub(super) fn sales(command: &Sales, config: &Path, printer: &Printer) -> Answer {
     let store = visit(config)?;
     match command {
-        Command::List { limit } => {
-            let sales = store.sales(*limit)?;
+        Sales::List(which) => {
+            let (filter, extent) = which.filter(&*store, config)?;
+            let sales = extent.rows(|paging| store.list_sales(&filter, paging))?;
             if printer.is_json() { printer.json(&sales) } else { sale_table(&sales, printer) }
         }
-        Command::Show { id } => {
+        Sales::Show { id } => {
             let sale = store.sale(*id)?.ok_or_else(|| Failure::No(format!("there is no sale {id}")))?;
             if printer.is_json() { printer.json(&sale) } else { show_sale(&sale, printer) }
         }
+        Sales::Find { text } => find(text, &*store, printer)?,
     }
     Ok(())
 }
 
-pub(super) fn requests(command: &Command, config: &Path, printer: &Printer) -> Answer {
+fn find(text: &str, store: &dyn Store, printer: &Printer) -> Answer {
+    let text = if text == "-" { from_standard_input()? } else { text.to_owned() };
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Failure::Usage("say what the sales are known by".to_owned()));
+    }
+    let (sales, count) = store.search_sales(text, FOUND)?;
+    if printer.is_json() {
+        printer.json(&sales);
+    } else if !sales.is_empty() {
+        sale_table(&sales, printer);
+    }
+    if count > sales.len() {
+        let all = if count >= 1000 { "1000 or more".to_owned() } else { count.to_string() };
+        printer.note(&format!("the newest {} of {all} are shown", sales.len()));
+    }
+    if sales.is_empty() { Err(Failure::No("no sale is known by exactly this".to_owned())) } else { Ok(()) }
+}
+
+/// The first line of standard input.
+fn from_standard_input() -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = std::io::stdin().lock().take(TEXT_LIMIT_BYTES).read_to_string(&mut text);
+    read.map_err(|error| Failure::Usage(format!("standard input cannot be read: {error}")))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+pub(super) fn requests(command: &Requests, config: &Path, printer: &Printer) -> Answer {
     let store = visit(config)?;
     match command {
-        Command::List { limit } => {
-            let requests = store.requests(*limit)?;
+        Requests::List(which) => {
+            let (filter, extent) = which.filter(&*store, config)?;
+            let requests = extent.rows(|paging| store.list_requests(&filter, paging))?;
             if printer.is_json() { printer.json(&requests) } else { request_table(&requests, printer) }
         }
-        Command::Show { id } => {
+        Requests::Show { id } => {
             let (view, request) = store.request(*id)?.ok_or_else(|| Failure::No(format!("there is no request {id}")))?;
             let headers: Vec<(&str, &str)> = request.headers.iter().collect();
             let text = std::str::from_utf8(&request.body).ok();
@@ -75,11 +136,12 @@ pub(super) fn requests(command: &Command, config: &Path, printer: &Printer) -> A
     Ok(())
 }
 
-pub(super) fn deliveries(command: &Command, config: &Path, printer: &Printer) -> Answer {
+pub(super) fn deliveries(command: &Deliveries, config: &Path, printer: &Printer) -> Answer {
     let store = visit(config)?;
     match command {
-        Command::List { limit } => {
-            let deliveries = store.deliveries(*limit)?;
+        Deliveries::List(which) => {
+            let (filter, extent) = which.filter()?;
+            let deliveries = extent.rows(|paging| store.list_deliveries(&filter, paging))?;
             if printer.is_json() {
                 printer.json(&deliveries);
                 return Ok(());
@@ -94,13 +156,16 @@ pub(super) fn deliveries(command: &Command, config: &Path, printer: &Printer) ->
             }
             delivery_table(&deliveries, printer);
         }
-        Command::Show { id } => {
+        Deliveries::Show { id } => {
             let delivery = store.delivery(*id)?.ok_or_else(|| Failure::No(format!("there is no delivery {id}")))?;
             if printer.is_json() { printer.json(&delivery) } else { show_delivery(&delivery, printer) }
         }
     }
     Ok(())
 }
+
+/// Where the column stands that says what is left of the amounts, if something of any was taken back.
+const LEFT: usize = 4;
 
 /// The ledger as a table.
 pub(super) fn sale_table(sales: &[SaleView], printer: &Printer) {
@@ -109,8 +174,14 @@ pub(super) fn sale_table(sales: &[SaleView], printer: &Printer) {
         Some(value) => value.to_string(),
         None => "-".to_owned(),
     };
+    let left = |sale: &SaleView| (sale.balance.left != sale.balance.amount).then(|| sale.balance.left.to_string());
+    let mut headings = vec!["SALE", "SOURCE", "EVENT", "AMOUNT", "CUR", "CUSTOMER", "CLICK", "INVOICE", "STANDS"];
+    let is_any_taken_back = sales.iter().any(|sale| left(sale).is_some());
+    if is_any_taken_back {
+        headings.insert(LEFT, "LEFT");
+    }
     let rows = sales.iter().map(|sale| {
-        vec![
+        let mut row = vec![
             sale.id.to_string(),
             sale.source.clone(),
             text(sale, "event"),
@@ -120,9 +191,13 @@ pub(super) fn sale_table(sales: &[SaleView], printer: &Printer) {
             text(sale, "clickId"),
             text(sale, "invoiceId"),
             standing(sale),
-        ]
+        ];
+        if is_any_taken_back {
+            row.insert(LEFT, left(sale).unwrap_or_default());
+        }
+        row
     });
-    printer.table(&["SALE", "SOURCE", "EVENT", "AMOUNT", "CUR", "CUSTOMER", "CLICK", "INVOICE", "STANDS"], rows);
+    printer.table(&headings, rows);
 }
 
 /// Deliveries as a table.
@@ -144,119 +219,10 @@ pub(super) fn delivery_table(deliveries: &[DeliveryView], printer: &Printer) {
 }
 
 /// What a delivery tells: the sale, or how much of it goes back.
-fn what(delivery: &DeliveryView) -> String {
+pub(super) fn what(delivery: &DeliveryView) -> String {
     match &delivery.adjustment {
         Some(step) => format!("back {} {}", step.amount, step.currency),
         None => "sale".to_owned(),
-    }
-}
-
-/// One delivery with its attempts.
-fn show_delivery(delivery: &DeliveryView, printer: &Printer) {
-    printer.line(format!("delivery  {} of sale {} to {}: {}", delivery.id, delivery.sale, delivery.upstream, what(delivery)));
-    if let Some(id) = &delivery.upstream_id {
-        printer.line(format!("known as  {} there", clean(id)));
-    }
-    printer.line(format!("state     {}, {} tries, due {}", delivery.state.as_str(), delivery.attempts, delivery.due_at));
-    for attempt in &delivery.history {
-        let status = attempt.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-        printer.line(format!(
-            "attempt {} at {} ({} ms): {status}, {}: {}",
-            attempt.number, attempt.started_at, attempt.duration_ms, attempt.outcome, attempt.reason
-        ));
-        printer.line(clean(&attempt.request).lines().map(|line| format!("  > {line}\n")).collect::<String>().trim_end());
-        printer.line(clean(&attempt.answer).lines().map(|line| format!("  < {line}\n")).collect::<String>().trim_end());
-    }
-}
-
-fn show_sale(sale: &SaleView, printer: &Printer) {
-    printer.line(format!("sale      {} of {} ({}), counted {}", sale.id, sale.source, sale.mode, sale.counted_at));
-    printer.line(format!("stands    {}", standing(sale)));
-    if let Some(reason) = &sale.reason {
-        printer.line(format!("          {reason}"));
-    }
-    for (name, value) in &sale.event {
-        let origin = &sale.trail[name];
-        printer.line(format!("  {name:<20} {}  {}", clean(&value.to_string()), printer.quiet(&whence(origin))).trim_end());
-    }
-    for (name, origin) in sale.trail.iter().filter(|(name, _)| !sale.event.contains_key(*name)) {
-        printer.line(format!("  {name:<20} -  {}", printer.quiet(&whence(origin))));
-    }
-    printer.line(format!("proof     {}", sale.proof));
-    if let Some(other) = sale.amounts.get("other") {
-        let told = format!("{} minor units of {}", other["minor"], other["currency"].as_str().unwrap_or_default());
-        printer.line(format!("{:<9} {told}, not counted", other["side"].as_str().unwrap_or_default()));
-    }
-    show_balance(sale, printer);
-    printer.line(format!("known by  {}", sale.keys.join(", ")));
-    show_events(&sale.events, printer);
-    show_deliveries(&sale.deliveries, printer);
-    for other in &sale.double_counts {
-        let text = "was sent as well and turned out to be the same purchase";
-        let invoice = other.invoice_id.as_deref().unwrap_or_default();
-        printer.line(
-            printer.bad(&format!(
-                "possible double count: sale {} ({invoice}) {text}, as request {} shows",
-                other.sale, other.tied_by
-            )),
-        );
-        show_events(&other.events, printer);
-        show_deliveries(&other.deliveries, printer);
-    }
-}
-
-/// Where a value came from, or why there is none.
-fn whence(origin: &Value) -> String {
-    let text = |name: &str| origin[name].as_str().unwrap_or_default().to_owned();
-    match origin["from"].as_str() {
-        Some("request") if origin["type"].is_string() => format!("request {}, {}", origin["request"], clean(&text("type"))),
-        Some("request") => format!("request {} at {}", origin["request"], text("path")),
-        Some("memory") => format!("remembered from request {}", origin["request"]),
-        Some("fallback") => format!("{} of request {} stands in for it", text("of").replace('_', " "), origin["request"]),
-        Some("receipt") => format!("the time at which request {} was received", origin["request"]),
-        Some("key") => format!("its strongest id: {}", text("kind")),
-        Some(_) | None => text("reason"),
-    }
-}
-
-fn show_balance(sale: &SaleView, printer: &Printer) {
-    if sale.adjustments.is_empty() {
-        return;
-    }
-    for said in &sale.adjustments {
-        let word = |name: &str| said.adjustment.get(name).map(|value| value.to_string().trim_matches('"').to_owned());
-        let amount = match (word("amount"), word("currency")) {
-            (Some(amount), Some(currency)) => format!("{amount} {currency}"),
-            (Some(_) | None, Some(_) | None) => "all of it".to_owned(),
-        };
-        let all = if said.adjustment.contains_key("cumulative") { " in all so far" } else { "" };
-        let id = word("id").map(|id| format!(" {}", clean(&id))).unwrap_or_default();
-        let (kind, at) = (word("adjustment").unwrap_or_default(), word("timestamp").unwrap_or_default());
-        printer.line(format!("back      {kind}{id}: {amount}{all}, at {at} (request {})", said.request));
-    }
-    let balance = &sale.balance;
-    printer.line(format!("left      {} of {}; taken back {}", balance.left, balance.amount, balance.taken_back));
-    if balance.not_counted > 0 {
-        let text = format!("          {} in a currency of which the sale knows nothing: kept, not counted", balance.not_counted);
-        printer.line(printer.bad(&text));
-    }
-}
-
-fn show_deliveries(deliveries: &[DeliveryView], printer: &Printer) {
-    for delivery in deliveries {
-        let reason = delivery.last_reason.as_deref().unwrap_or("not tried yet");
-        let (id, upstream, state) = (delivery.id, &delivery.upstream, delivery.state.as_str());
-        let what = if delivery.adjustment.is_some() { format!(" ({})", what(delivery)) } else { String::new() };
-        printer.line(format!("delivery  {id} to {upstream}{what}: {state}, {} tries: {reason}", delivery.attempts));
-    }
-}
-
-fn show_events(events: &[EventView], printer: &Printer) {
-    for event in events {
-        let kind = if event.kind.is_empty() { "(unreadable)".to_owned() } else { clean(&event.kind) };
-        let sale = event.sale.map(|sale| format!(" (sale {sale})")).unwrap_or_default();
-        let reason = event.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        printer.line(format!("event     {kind} in request {}, {}{sale}{reason}", event.request, event.outcome));
     }
 }
 
@@ -277,7 +243,7 @@ fn request_table(requests: &[RequestView], printer: &Printer) {
 }
 
 /// Where a sale stands, in few words: its own state, or that of its deliveries once it was handed on.
-fn standing(sale: &SaleView) -> String {
+pub(super) fn standing(sale: &SaleView) -> String {
     if let Some(into) = sale.merged_into {
         return format!("merged into sale {into}");
     }

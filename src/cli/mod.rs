@@ -4,6 +4,10 @@ mod alarms;
 mod check;
 mod demo;
 mod explain;
+mod filter;
+mod follow;
+mod frame;
+mod generate;
 mod listing;
 mod pack;
 mod pack_new;
@@ -16,6 +20,10 @@ mod retry;
 mod send;
 mod serve;
 mod store;
+mod story;
+mod table;
+mod tail;
+mod top;
 mod upstream;
 mod upstream_show;
 mod upstream_table;
@@ -61,7 +69,7 @@ enum Command {
     Pack(pack::Command),
     /// The ledger: each sale with where its fields came from, or why they are missing
     #[command(subcommand)]
-    Sales(listing::Command),
+    Sales(listing::Sales),
     /// The inbox: each verified request, and what became of it
     #[command(subcommand)]
     Requests(remap::Command),
@@ -71,6 +79,10 @@ enum Command {
     /// Where sales go: what each upstream is sent and answers, whether it works, and whether its queue stands still
     #[command(subcommand)]
     Upstream(upstream::Command),
+    /// How it goes, live: funnel, queues, upstreams, sources, and what needs a person
+    Top(top::Arguments),
+    /// Events and attempts of deliveries as they happen, one a line
+    Tail(tail::Arguments),
     /// The ledger over a period: sales, attribution, what is parked, what went back, and what may be counted twice
     Report(report::Arguments),
     /// Alarms: what a person is told without looking
@@ -79,6 +91,10 @@ enum Command {
     /// What everything is kept in: whether it agrees with itself, a copy of it, and the way from a file into PostgreSQL
     #[command(subcommand)]
     Store(store::Command),
+    /// A script that completes commands and options in a shell
+    Completions(generate::Completions),
+    /// Manual pages
+    Man(generate::Man),
 }
 
 /// Why a command did not end well.
@@ -103,6 +119,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Send(send) => send::run(&send, &arguments.config, &printer),
         Command::Sales(command) => listing::sales(&command, &arguments.config, &printer),
         Command::Requests(command) => remap::run(&command, &arguments.config, &printer),
+        Command::Top(top) => top::run(&top, &arguments.config, &printer),
+        Command::Tail(tail) => tail::run(&tail, &arguments.config, &printer),
         Command::Report(report) => report::run(&report, &arguments.config, &printer),
         Command::Deliveries(command) => retry::run(&command, &arguments.config, &printer),
         Command::Upstream(command) => upstream::run(&command, &arguments.config, &printer),
@@ -110,6 +128,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Store(command) => store::run(&command, &arguments.config, &printer),
         Command::Explain(explain) => explain::run(&explain, &arguments.config, &printer),
         Command::Pack(command) => pack::run(&command, &arguments.config, &printer),
+        Command::Completions(shell) => generate::completions(&shell, &printer),
+        Command::Man(man) => generate::man(&man, &printer),
     };
     match answer {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,8 +3,9 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use clap::builder::styling::{AnsiColor, Style};
-use comfy_table::{Table, presets};
 use serde::Serialize;
+
+use super::table;
 
 /// Where a command's output goes.
 pub(super) struct Printer {
@@ -14,7 +15,9 @@ pub(super) struct Printer {
 
 impl Printer {
     pub(super) fn new(json: bool) -> Self {
-        let is_colourful = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        // As no-color.org has it: an empty value asks for nothing.
+        let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is_colourful = std::io::stdout().is_terminal() && !is_plain;
         Self { json, is_colourful }
     }
 
@@ -28,7 +31,27 @@ impl Printer {
         drop(std::io::stdout().lock().write_all(format!("{}\n", text.as_ref()).as_bytes()));
     }
 
-    /// One line of JSON.
+    /// A whole text, as it is.
+    pub(super) fn text(&self, bytes: &[u8]) {
+        drop(std::io::stdout().lock().write_all(bytes));
+    }
+
+    /// One line, at once, for a reader who waits for it.
+    ///
+    /// # Errors
+    /// The reader has gone away.
+    pub(super) fn tell(&self, text: &str) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(format!("{text}\n").as_bytes())?;
+        out.flush()
+    }
+
+    /// True where colours are shown.
+    pub(super) fn is_colourful(&self) -> bool {
+        self.is_colourful
+    }
+
+    /// JSON for people to read as well.
     pub(super) fn json(&self, value: &impl Serialize) {
         self.line(serde_json::to_string_pretty(value).expect("our own views are JSON"));
     }
@@ -40,6 +63,11 @@ impl Printer {
         drop(writeln!(std::io::stderr().lock(), "{red}error:{red:#} {text}"));
     }
 
+    /// Something beside the answer, on standard error so that the answer stays clean.
+    pub(super) fn note(&self, text: &str) {
+        drop(writeln!(std::io::stderr().lock(), "{text}"));
+    }
+
     /// Progress of long work, on standard error so that the answer stays clean.
     pub(super) fn progress(&self, text: &str) {
         if std::io::stderr().is_terminal() {
@@ -47,16 +75,29 @@ impl Printer {
         }
     }
 
-    /// A table with these headings.
+    /// A table with these headings. On a terminal it is as wide as that at most.
     pub(super) fn table(&self, headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
+        let one_line = |cell: &String| clean(cell).replace('\n', " ");
+        let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.iter().map(one_line).collect()).collect();
         let bold = if self.is_colourful { Style::new().bold() } else { Style::new() };
-        table.set_header(headings.iter().map(|heading| format!("{bold}{heading}{bold:#}")));
-        for row in rows {
-            table.add_row(row.into_iter().map(|cell| clean(&cell)));
+        let lines = table::lines(headings, &rows, terminal_width(), &|heading, cell| self.tone(heading, cell));
+        for (index, line) in lines.iter().enumerate() {
+            if index == 0 { self.line(format!("{bold}{line}{bold:#}")) } else { self.line(line) }
         }
-        self.line(table.trim_fmt());
+    }
+
+    /// The colour of a cell that says how something stands.
+    pub(super) fn tone(&self, heading: &str, cell: &str) -> Option<String> {
+        if !matches!(heading, "STATE" | "STANDS" | "OUTCOME") {
+            return None;
+        }
+        let says = |words: &[&str]| words.iter().any(|word| cell.contains(word));
+        match () {
+            () if says(&["dead", "parked", "possible double", "paused", "rejected"]) => Some(self.bad(cell)),
+            () if says(&["ignored", "duplicate", "merged", "withdrawn", "skipped"]) => Some(self.quiet(cell)),
+            () if says(&["delivered", "sale"]) => Some(self.good(cell)),
+            () => None,
+        }
     }
 
     pub(super) fn good(&self, text: &str) -> String {
@@ -75,6 +116,12 @@ impl Printer {
         let style = if self.is_colourful { colour.on_default() } else { Style::new() };
         format!("{style}{text}{style:#}")
     }
+}
+
+/// How wide the terminal is; `None` where standard output is none.
+pub(super) fn terminal_width() -> Option<usize> {
+    let (columns, _) = std::io::stdout().is_terminal().then(crossterm::terminal::size)?.ok()?;
+    Some(usize::from(columns)).filter(|columns| *columns > 0)
 }
 
 /// What a sender or an upstream wrote must not move the cursor of an operator's terminal.

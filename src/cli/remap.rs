@@ -16,7 +16,7 @@ use crate::store::{Access, Past};
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     #[command(flatten)]
-    Listing(listing::Command),
+    Listing(listing::Requests),
     /// Read stored requests anew by today's packs: change what is safe, and list what is not
     Remap(Arguments),
     /// What was refused, and what it comes from: the newest of each cause, or one of them whole

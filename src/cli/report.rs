@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
+use super::filter::known_source;
 use super::period::instant;
 use super::print::Printer;
 use super::{Answer, Failure, visit};
@@ -43,7 +44,9 @@ pub(super) fn run(arguments: &Arguments, config: &Path, printer: &Printer) -> An
     if since >= until {
         return Err(Failure::Usage(format!("the period ends before it begins: {since} to {until}")));
     }
-    let report = visit(config)?.report(&Period { since, until, source: arguments.source.clone() })?;
+    let store = visit(config)?;
+    known_source(arguments.source.as_deref(), &*store, config)?;
+    let report = store.report(&Period { since, until, source: arguments.source.clone() })?;
     match (printer.is_json(), arguments.csv) {
         (true, _) => printer.json(&report),
         (false, true) => csv(&report, printer),

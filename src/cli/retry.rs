@@ -24,7 +24,7 @@ const SHOWN: usize = 3;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     #[command(flatten)]
-    Listing(listing::Command),
+    Listing(listing::Deliveries),
     /// Send deliveries again: one, some by a filter, or all dead letters. Says first what would be sent, and what had better not be
     Retry(RetryArguments),
 }

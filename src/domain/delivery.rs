@@ -165,6 +165,18 @@ impl DeliveryState {
 }
 
 impl AttemptOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 8] = [
+        Self::Delivered,
+        Self::Duplicate,
+        Self::Unattributed,
+        Self::Retry,
+        Self::RetryLimited,
+        Self::Rejected,
+        Self::Unknown,
+        Self::Paused,
+    ];
+
     /// Whether the upstream has or may have what was sent. A server that fails may have failed after it wrote.
     pub fn may_be_accepted(self, status: Option<u16>) -> bool {
         match self {

@@ -3,6 +3,7 @@
 mod commit;
 mod copy;
 mod error;
+mod following;
 mod listing;
 mod place;
 mod postgres;
@@ -14,6 +15,7 @@ mod views;
 
 pub use copy::copy;
 pub use error::Error;
+pub use following::{AttemptLine, AttemptLines, EventLine, Watched};
 pub use listing::{AdjustmentFilter, DeliveryFilter, PAGE_LIMIT, Page, Paging, RequestFilter, SaleFilter};
 pub use place::{Access, Config, Place};
 pub use postgres::Postgres;
@@ -600,6 +602,39 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`Error::Unavailable`].
     fn identities(&self, customer: &str) -> Result<Vec<IdentityView>, Error>;
+
+    /// Events after a place (a request, and an event's place in it) in the order of their requests' numbers, at most `limit`. Where
+    /// several processes serve the store, a request of a lower number may be settled later.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn events_after(&self, after: (RequestId, u16), limit: usize) -> Result<Vec<EventLine>, Error>;
+
+    /// The events of requests with numbers in these ranges (first and last).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn events_between(&self, ranges: &[(RequestId, RequestId)]) -> Result<Vec<EventLine>, Error>;
+
+    /// The highest number of a request that is settled; 0 where none is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn last_settled(&self) -> Result<RequestId, Error>;
+
+    /// The number of the last request that was received before this instant, near enough: 0 where none was.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn last_request_before(&self, at: Timestamp) -> Result<RequestId, Error>;
+
+    /// Attempts that ended at `since` or later, of the newest deliveries, and new ones of the deliveries that the look before
+    /// found worth watching. The work is bounded: an attempt of an old delivery that was made due and ended between two looks may be
+    /// missed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn attempts_after(&self, since: Timestamp, watched: &[Watched]) -> Result<AttemptLines, Error>;
 
     /// Whether several processes may serve this store at once.
     fn is_shared(&self) -> bool;

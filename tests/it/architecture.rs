@@ -9,8 +9,21 @@ const TABLE: [(&str, &[&str]); 24] = [
     (
         "cli",
         &[
-            "alarm", "app", "doctor", "domain", "explain", "forward", "outbound", "overview", "pack", "receive", "rejudge",
-            "remap", "store", "verify",
+            "alarm",
+            "app",
+            "attribute",
+            "doctor",
+            "domain",
+            "explain",
+            "forward",
+            "outbound",
+            "overview",
+            "pack",
+            "receive",
+            "rejudge",
+            "remap",
+            "store",
+            "verify",
         ],
     ),
     (

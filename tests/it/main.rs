@@ -43,6 +43,7 @@ mod signatures;
 mod store;
 mod storm;
 mod telling;
+mod terminal;
 #[cfg(feature = "otlp")]
 mod traces;
 mod upstreams;

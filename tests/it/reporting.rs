@@ -1,6 +1,6 @@
 //! The report of a period, and the commands that show the ledger's sums, as an operator runs them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -50,8 +50,14 @@ async fn fill(mut desk: Desk) -> Desk {
 
 /// Runs a command on the ledger, as from a configuration of its own.
 pub(crate) fn salebridge(desk: &Desk, arguments: &[&str]) -> (i32, String) {
-    let folder = desk.path.parent().unwrap();
-    let config = folder.join("config.toml");
+    let output = run(Some(&configured(desk)), arguments);
+    assert!(output.stderr.is_empty() || !output.status.success(), "{output:?}");
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// A configuration for the ledger.
+pub(crate) fn configured(desk: &Desk) -> PathBuf {
+    let config = desk.path.parent().unwrap().join("config.toml");
     let packs = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/money"));
     let text = format!(
         "pack_dirs = [\"{}\"]\n[store]\nurl = \"{}\"\n[[sources]]\nname = \"money\"\npack = \"money\"\nsecrets = [\"{SECRET}\"]\n",
@@ -59,9 +65,7 @@ pub(crate) fn salebridge(desk: &Desk, arguments: &[&str]) -> (i32, String) {
         desk.store_url()
     );
     std::fs::write(&config, text).unwrap();
-    let output = run(Some(&config), arguments);
-    assert!(output.stderr.is_empty() || !output.status.success(), "{output:?}");
-    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    config
 }
 
 #[actix_web::test]

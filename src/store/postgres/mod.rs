@@ -23,15 +23,15 @@ use self::append::Appender;
 use self::connect::unreachable;
 use self::session::{CLOCK_MILLIS, Session, failed, wait};
 use super::sql::{
-    Db, alarms, check, deliveries, fetches, inbox, ledger, listing, past, prune, refused, report, retry, search, slice, tallies,
-    values, views,
+    Db, alarms, check, deliveries, fetches, following, inbox, ledger, listing, past, prune, refused, report, retry, search,
+    slice, tallies, values, views,
 };
 use super::{
-    Access, AdjustmentFilter, AlarmRecord, Appended, Attempt, AttentionView, CheckView, Claimed, Claims, DeliveryFilter,
-    DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, HourlyTally, IdentityView, Lease, LeaseNumber,
-    ListedAdjustmentView, OldestView, Page, Paging, Past, PastRequest, Period, Prune, Pruned, QueueView, RefusedCountView,
-    RefusedId, RefusedRequest, RefusedTally, RefusedView, Report, RequestFilter, RequestView, Retry, RetryView, SaleFilter,
-    SaleView, Store, StoredRequest, TallyLine, UpstreamView, WhichRefused,
+    Access, AdjustmentFilter, AlarmRecord, Appended, Attempt, AttemptLines, AttentionView, CheckView, Claimed, Claims,
+    DeliveryFilter, DeliveryView, Error, EventLine, Fetched, Fetching, Fingerprint, Fold, HourlyTally, IdentityView, Lease,
+    LeaseNumber, ListedAdjustmentView, OldestView, Page, Paging, Past, PastRequest, Period, Prune, Pruned, QueueView,
+    RefusedCountView, RefusedId, RefusedRequest, RefusedTally, RefusedView, Report, RequestFilter, RequestView, Retry, RetryView,
+    SaleFilter, SaleView, Store, StoredRequest, TallyLine, UpstreamView, Watched, WhichRefused,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Secret, Tallied, Tallies, Timestamp};
@@ -427,6 +427,26 @@ impl Store for Postgres {
 
     fn identities(&self, customer: &str) -> Result<Vec<IdentityView>, Error> {
         self.read(|db| listing::identities(db, customer))
+    }
+
+    fn events_after(&self, after: (RequestId, u16), limit: usize) -> Result<Vec<EventLine>, Error> {
+        self.read(|db| following::events_after(db, after, limit))
+    }
+
+    fn events_between(&self, ranges: &[(RequestId, RequestId)]) -> Result<Vec<EventLine>, Error> {
+        self.read(|db| following::events_between(db, ranges))
+    }
+
+    fn last_settled(&self) -> Result<RequestId, Error> {
+        self.read(|db| following::last_settled(db))
+    }
+
+    fn last_request_before(&self, at: Timestamp) -> Result<RequestId, Error> {
+        self.read(|db| following::last_before(db, at))
+    }
+
+    fn attempts_after(&self, since: Timestamp, watched: &[Watched]) -> Result<AttemptLines, Error> {
+        self.read(|db| following::attempts_after(db, since, watched))
     }
 
     fn is_shared(&self) -> bool {

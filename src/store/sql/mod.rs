@@ -9,6 +9,7 @@ pub(super) mod check;
 pub(super) mod copy;
 pub(super) mod deliveries;
 pub(super) mod fetches;
+pub(super) mod following;
 pub(super) mod inbox;
 pub(super) mod ledger;
 pub(super) mod listing;

@@ -22,14 +22,14 @@ use rusqlite::{Connection, OpenFlags};
 
 use self::writer::Writer;
 use super::sql::{
-    alarms, deliveries, fetches, ledger, listing, past, prune, refused, report, retry, search, slice, tallies, views,
+    alarms, deliveries, fetches, following, ledger, listing, past, prune, refused, report, retry, search, slice, tallies, views,
 };
 use super::{
-    Access, AdjustmentFilter, AlarmRecord, Appended, Attempt, AttentionView, BackupView, CheckView, Claimed, Claims,
-    DeliveryFilter, DeliveryView, Error, Fetched, Fetching, Fingerprint, Fold, HourlyTally, IdentityView, Lease, LeaseNumber,
-    ListedAdjustmentView, OldestView, Page, Paging, Past, PastRequest, Period, Prune, Pruned, QueueView, RefusedCountView,
-    RefusedId, RefusedRequest, RefusedTally, RefusedView, Report, RequestFilter, RequestView, Retry, RetryView, SaleFilter,
-    SaleView, Store, StoredRequest, TallyLine, UpstreamView, WhichRefused,
+    Access, AdjustmentFilter, AlarmRecord, Appended, Attempt, AttemptLines, AttentionView, BackupView, CheckView, Claimed,
+    Claims, DeliveryFilter, DeliveryView, Error, EventLine, Fetched, Fetching, Fingerprint, Fold, HourlyTally, IdentityView,
+    Lease, LeaseNumber, ListedAdjustmentView, OldestView, Page, Paging, Past, PastRequest, Period, Prune, Pruned, QueueView,
+    RefusedCountView, RefusedId, RefusedRequest, RefusedTally, RefusedView, Report, RequestFilter, RequestView, Retry, RetryView,
+    SaleFilter, SaleView, Store, StoredRequest, TallyLine, UpstreamView, Watched, WhichRefused,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Tallied, Tallies, Timestamp};
@@ -274,6 +274,26 @@ impl Store for Sqlite {
 
     fn identities(&self, customer: &str) -> Result<Vec<IdentityView>, Error> {
         self.look(|connection| listing::identities(connection, customer))
+    }
+
+    fn events_after(&self, after: (RequestId, u16), limit: usize) -> Result<Vec<EventLine>, Error> {
+        self.look(|db| following::events_after(db, after, limit))
+    }
+
+    fn events_between(&self, ranges: &[(RequestId, RequestId)]) -> Result<Vec<EventLine>, Error> {
+        self.look(|db| following::events_between(db, ranges))
+    }
+
+    fn last_settled(&self) -> Result<RequestId, Error> {
+        self.look(|db| following::last_settled(db))
+    }
+
+    fn last_request_before(&self, at: Timestamp) -> Result<RequestId, Error> {
+        self.look(|db| following::last_before(db, at))
+    }
+
+    fn attempts_after(&self, since: Timestamp, watched: &[Watched]) -> Result<AttemptLines, Error> {
+        self.look(|db| following::attempts_after(db, since, watched))
     }
 
     fn is_shared(&self) -> bool {
