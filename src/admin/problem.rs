@@ -40,8 +40,6 @@ pub(super) enum Problem {
     Conflict(String),
     /// The store cannot be reached.
     Unavailable,
-    /// An upstream or a provider did not answer, in words.
-    Upstream(String),
 }
 
 impl Problem {
@@ -77,9 +75,6 @@ impl Problem {
                 "The store cannot be reached",
                 "nothing was changed; see the log of the bridge, then try again".to_owned(),
             ),
-            Self::Upstream(detail) => {
-                (StatusCode::BAD_GATEWAY, "upstream_failed", "The other side did not answer", detail.clone())
-            }
         }
     }
 

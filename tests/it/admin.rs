@@ -196,7 +196,7 @@ async fn a_sale_is_kept_back_and_let_go_by_hand() {
     assert_eq!(bridge.upstream_bodies().await.len(), 1, "it is sent once");
     assert_eq!(code(&bridge, Method::POST, path, json!({"reason": "too late"})).await, (409, "conflict".to_owned()));
     assert_eq!(code(&bridge, Method::POST, "/api/v1/sales/99/park", json!({"reason": "x"})).await, (404, "not_found".to_owned()));
-    assert_eq!(code(&bridge, Method::POST, path, json!({"reason": " "})).await, (422, "invalid".to_owned()));
+    assert_eq!(code(&bridge, Method::POST, path, json!({"reason": " "})).await, (409, "conflict".to_owned()));
 }
 
 #[actix_web::test]
@@ -212,7 +212,7 @@ async fn dead_letters_are_sent_again_after_a_preview_and_upstreams_are_stopped()
     assert_eq!((&preview["preview"]["count"], &preview["resumed"]), (&json!(1), &json!(0)));
     assert!(preview["requests"][0].as_str().unwrap().contains("user_1"));
     assert_eq!(gets(&bridge, "/api/v1/queues").await["dead"], 1, "a preview changes nothing");
-    assert_eq!(code(&bridge, Method::POST, path, json!({"dry_run": false})).await, (422, "invalid".to_owned()));
+    assert_eq!(code(&bridge, Method::POST, path, json!({"dry_run": false})).await, (409, "conflict".to_owned()));
     bridge.upstream_answers(200, r#"{"status":true,"data":"Sale tracked"}"#).await;
     let done = bridge.operates(Method::POST, path, json!({"ids": [1], "dry_run": false})).await.body;
     assert_eq!(done["resumed"], 1);

@@ -30,6 +30,7 @@ struct AdjustmentsQuery {
     /// Newest first, or oldest first.
     order: Option<Order>,
     /// The `next` of the page before.
+    #[schemars(extend("pattern" = "^[0-9]{1,18}$"))]
     cursor: Option<String>,
     /// At most so many; 50 if it is left out.
     #[schemars(range(min = 1, max = 500))]

@@ -2,7 +2,7 @@
 
 use actix_web::web::{self, Data, Json, Path, Query};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::openapi::{Operation, json_of};
 use super::query::{Order, instant, paging};
@@ -62,6 +62,7 @@ struct DeliveriesQuery {
     /// Newest first, or oldest first.
     order: Option<Order>,
     /// The `next` of the page before.
+    #[schemars(extend("pattern" = "^[0-9]{1,18}$"))]
     cursor: Option<String>,
     /// At most so many; 50 if it is left out.
     #[schemars(range(min = 1, max = 500))]
@@ -79,7 +80,7 @@ struct Again {
     /// Those in one of these states; dead letters where neither numbers nor states are given.
     #[serde(default)]
     #[schemars(length(max = 20))]
-    states: Vec<DeliveryState>,
+    states: Vec<Sendable>,
     /// Those to this upstream.
     #[serde(default)]
     upstream: Option<String>,
@@ -87,7 +88,8 @@ struct Again {
     #[serde(default)]
     source: Option<String>,
     /// Those whose last answer had this HTTP status.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "status")]
+    #[schemars(range(min = 100, max = 599))]
     status: Option<u16>,
     /// Those made at this instant or later (RFC 3339).
     #[serde(default)]
@@ -107,6 +109,40 @@ struct Again {
     dry_run: bool,
 }
 
+/// States from which something can be sent again.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Sendable {
+    /// Dead letters.
+    Dead,
+    /// What waits for its time.
+    Due,
+    /// What is held for a click.
+    Held,
+    /// What was skipped for want of a click.
+    Skipped,
+    /// What the upstream accepted.
+    Delivered,
+    /// What the upstream had already.
+    Duplicate,
+    /// What the upstream accepted and did not count.
+    Unattributed,
+}
+
+impl Sendable {
+    fn state(self) -> DeliveryState {
+        match self {
+            Self::Dead => DeliveryState::Dead,
+            Self::Due => DeliveryState::Due,
+            Self::Held => DeliveryState::Held,
+            Self::Skipped => DeliveryState::Skipped,
+            Self::Delivered => DeliveryState::Delivered,
+            Self::Duplicate => DeliveryState::Duplicate,
+            Self::Unattributed => DeliveryState::Unattributed,
+        }
+    }
+}
+
 /// What sending again comes to.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Resumed {
@@ -116,6 +152,18 @@ struct Resumed {
     requests: Vec<String>,
     /// How many were made due at once; 0 in a dry run.
     resumed: usize,
+}
+
+/// A status; `422.0` is the same number to JSON.
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else { return Ok(None) };
+    let text = number.to_string();
+    let whole =
+        text.split_once('.').map_or(text.as_str(), |(whole, rest)| if rest.bytes().all(|b| b == b'0') { whole } else { &text });
+    match whole.parse::<u16>() {
+        Ok(status @ 100..=599) => Ok(Some(status)),
+        Ok(_) | Err(_) => Err(serde::de::Error::custom("status: is not an HTTP status from 100 to 599")),
+    }
 }
 
 async fn list(state: Data<State>, query: Query<DeliveriesQuery>) -> Answered<Page<DeliveryView>> {
@@ -142,27 +190,14 @@ async fn retry(state: Data<State>, body: Json<Again>) -> Answered<Resumed> {
     let is_wide = body.ids.is_empty() && body.states.is_empty() && since.is_none() && until.is_none();
     if is_wide && body.upstream.is_none() && body.source.is_none() && body.status.is_none() {
         let text = "say which: ids, states (\"dead\" for all dead letters), upstream, source, status, since or until";
-        return Err(Problem::Invalid(text.to_owned()));
-    }
-    let unsendable = |state: &DeliveryState| match state {
-        DeliveryState::Sending | DeliveryState::Merged | DeliveryState::Withdrawn => true,
-        DeliveryState::Due
-        | DeliveryState::Delivered
-        | DeliveryState::Duplicate
-        | DeliveryState::Unattributed
-        | DeliveryState::Held
-        | DeliveryState::Skipped
-        | DeliveryState::Dead => false,
-    };
-    if let Some(state) = body.states.iter().find(|state| unsendable(state)) {
-        return Err(Problem::Invalid(format!("states: what is {} cannot be sent again", state.as_str())));
+        return Err(Problem::Conflict(text.to_owned()));
     }
     if body.ids.len() > 1000 {
         return Err(Problem::Invalid("ids: are more than 1000; pick by a filter instead".to_owned()));
     }
     let which = Retry {
         ids: body.ids,
-        states: body.states,
+        states: body.states.into_iter().map(Sendable::state).collect(),
         upstream: body.upstream,
         source: body.source,
         status: body.status,

@@ -49,7 +49,8 @@ fn operations() -> Vec<Operation> {
         Operation::get("/api/v1/report", "getReport", "The ledger over a period, added up exactly.", json_of::<Report>(), || {
             web::get().to(get_report)
         })
-        .with_query::<ReportQuery>(),
+        .with_query::<ReportQuery>()
+        .may_be_missing(),
     ];
     operations.extend(sources::operations());
     operations.extend(requests::operations());
@@ -167,7 +168,7 @@ struct ReportQuery {
 async fn get_report(state: Data<State>, query: Query<ReportQuery>) -> Answered<Report> {
     let ReportQuery { since, until, source } = query.into_inner();
     if let Some(unknown) = source.as_ref().filter(|source| !state.sources.contains_key(*source)) {
-        return Err(Problem::Invalid(format!("source: {unknown} is not a configured source")));
+        return Err(Problem::NotFound(format!("source: {unknown} is not a configured source")));
     }
     let until = query::instant("until", until.as_deref())?.unwrap_or_else(|| state.clock.now());
     let month = std::time::Duration::from_secs(30 * 24 * 60 * 60);

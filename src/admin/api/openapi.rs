@@ -55,21 +55,22 @@ impl Operation {
         answer: Answer,
         route: fn() -> Route,
     ) -> Self {
-        let body: Option<Make> = Some(|generator| generator.subschema_for::<B>());
-        Self { method: "post", path, id, summary, query: None, body, answer, problems: &[404, 409, 413, 415, 422, 502], route }
+        let body: Option<Make> = Some(|_| given::<B>());
+        Self { method: "post", path, id, summary, query: None, body, answer, problems: &[404, 409, 413, 415, 422], route }
     }
 
     /// The same, with parameters of the query.
     pub(super) fn with_query<Q: JsonSchema>(mut self) -> Self {
-        self.query = Some(|_| {
-            SchemaSettings::draft2020_12()
-                .with(|settings| settings.inline_subschemas = true)
-                .into_generator()
-                .into_root_schema_for::<Q>()
-        });
+        self.query = Some(|_| given::<Q>());
         if self.problems.is_empty() {
             self.problems = &[422];
         }
+        self
+    }
+
+    /// What a parameter names may not be there.
+    pub(super) fn may_be_missing(mut self) -> Self {
+        self.problems = &[404, 422];
         self
     }
 
@@ -121,6 +122,15 @@ impl Operation {
     }
 }
 
+/// What is asked with, whole: what may be left out is another matter in a question than in an answer.
+fn given<T: JsonSchema>() -> Schema {
+    let settings = SchemaSettings::draft2020_12().for_deserialize().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    settings.into_generator().into_root_schema_for::<T>()
+}
+
 /// A parameter that is left out is not null.
 fn without_null(schema: &mut Value) {
     if let Some(types) = schema.get_mut("type").and_then(Value::as_array_mut) {
@@ -152,7 +162,6 @@ fn name_of(status: u16) -> &'static str {
         413 => "The body is too large.",
         415 => "The body is not JSON by its Content-Type.",
         422 => "What was asked for makes no sense.",
-        502 => "An upstream did not answer.",
         _ => "The store cannot be reached; nothing was changed.",
     }
 }
@@ -177,7 +186,7 @@ pub(super) fn routes(operations: &[Operation], service: &mut web::ServiceConfig)
 
 /// The document.
 pub(super) fn document(operations: &[Operation]) -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
+    let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
         settings.definitions_path = SCHEMAS.into();
         settings.meta_schema = None;
     });

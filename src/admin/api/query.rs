@@ -42,11 +42,10 @@ pub(super) fn instant(name: &str, text: Option<&str>) -> Result<Option<Timestamp
 
 /// A text of a body: not empty, not long.
 pub(super) fn text(name: &str, text: &str, most: usize) -> Result<String, Problem> {
-    let text = text.trim();
     match text.chars().count() {
-        0 => Err(Problem::Invalid(format!("{name}: is empty"))),
         count if count > most => Err(Problem::Invalid(format!("{name}: has more than {most} characters"))),
         _ if text.contains('\0') => Err(Problem::Invalid(format!("{name}: holds a character that no text has"))),
-        _ => Ok(text.to_owned()),
+        _ if text.trim().is_empty() => Err(Problem::Conflict(format!("{name}: is empty"))),
+        _ => Ok(text.trim().to_owned()),
     }
 }

@@ -70,6 +70,7 @@ struct RequestsQuery {
     /// Newest first, or oldest first.
     order: Option<Order>,
     /// The `next` of the page before.
+    #[schemars(extend("pattern" = "^[0-9]{1,18}$"))]
     cursor: Option<String>,
     /// At most so many; 50 if it is left out.
     #[schemars(range(min = 1, max = 500))]
@@ -191,7 +192,7 @@ async fn remap(state: Data<State>, body: Json<Remap>) -> Answered<Outcome> {
     let Remap { since, source, dry_run } = body.into_inner();
     let since = instant("since", since.as_deref())?;
     if let Some(unknown) = source.as_ref().filter(|source| !state.sources.contains_key(*source)) {
-        return Err(Problem::Invalid(format!("source: {unknown} is not a configured source")));
+        return Err(Problem::NotFound(format!("source: {unknown} is not a configured source")));
     }
     let (which, now) = (Past { since, source }, state.clock.now());
     let remapper = Remapper::new(state.store.clone(), state.sources.clone(), state.rules.clone());

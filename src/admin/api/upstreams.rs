@@ -99,6 +99,7 @@ struct Test {
     customer: Option<String>,
     /// The currency (ISO 4217), where it is not the upstream's only one, or US dollars.
     #[serde(default)]
+    #[schemars(length(min = 3, max = 3))]
     currency: Option<String>,
     /// True: only show the request.
     dry_run: bool,
@@ -111,8 +112,11 @@ struct Tested {
     request: String,
     /// The sale.
     sale: Map<String, Value>,
-    /// Whether it was sent.
+    /// Whether it was sent and answered.
     sent: bool,
+    /// Why it was not, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
     /// The HTTP status of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
@@ -192,7 +196,10 @@ async fn test(state: Data<State>, path: Path<String>, body: Json<Test>) -> Answe
     let (upstream, body) = (find(&state, &path)?, body.into_inner());
     let given = |name, value: Option<String>| value.map(|value| text(name, &value, 500)).transpose();
     let currency = body.currency.map(|code| {
-        Currency::from_code(&code).ok_or_else(|| Problem::Invalid("currency: is not one of ISO 4217, such as USD".to_owned()))
+        if code.chars().count() != 3 {
+            return Err(Problem::Invalid("currency: has three letters".to_owned()));
+        }
+        Currency::from_code(&code).ok_or_else(|| Problem::Conflict("currency: is not one of ISO 4217, such as USD".to_owned()))
     });
     let sample = Sample {
         click_id: given("click", body.click)?,
@@ -200,23 +207,28 @@ async fn test(state: Data<State>, path: Path<String>, body: Json<Test>) -> Answe
         currency: currency.transpose()?,
     };
     let trial = Trial::new(&upstream, sample, state.clock.now())
-        .map_err(|error| Problem::Invalid(format!("{error}; click, customer and currency give the test sale what it lacks")))?;
+        .map_err(|error| Problem::Conflict(format!("{error}; click, customer and currency give the test sale what it lacks")))?;
     let mut tested = Tested {
         request: trial.request.clone(),
         sale: trial.sale.to_json(),
         sent: false,
+        failure: None,
         status: None,
         answer: None,
         outcome: None,
         advice: None,
     };
     if !body.dry_run {
-        let verdict = trial.send(&upstream).await.map_err(Problem::Upstream)?;
-        tested.sent = true;
-        tested.status = verdict.answer.as_ref().map(|answer| answer.status);
-        tested.answer = verdict.answer.map(|answer| answer.body);
-        tested.outcome = Some(verdict.judgement.outcome.as_str().to_owned());
-        tested.advice = Some(verdict.judgement.advice);
+        match trial.send(&upstream).await {
+            Ok(verdict) => {
+                tested.sent = true;
+                tested.status = verdict.answer.as_ref().map(|answer| answer.status);
+                tested.answer = verdict.answer.map(|answer| answer.body);
+                tested.outcome = Some(verdict.judgement.outcome.as_str().to_owned());
+                tested.advice = Some(verdict.judgement.advice);
+            }
+            Err(why) => tested.failure = Some(why),
+        }
     }
     Ok(Json(tested))
 }
