@@ -90,6 +90,9 @@ pub struct Day {
     /// The amount in minor units, for a chart.
     #[serde(skip)]
     pub minor: i128,
+    /// What was taken back in minor units, for a chart.
+    #[serde(skip)]
+    pub taken_back_minor: i128,
 }
 
 /// Live sales that came by their click, or did not, in one way.
@@ -259,7 +262,7 @@ fn revenue(sales: &[TallyLine], taken_back: &[TallyLine], first: i64, today: i64
             let (sales, minor, back) = days.get(&day).copied().unwrap_or_default();
             let name = start_of_hour(day * DAY).to_string();
             let day = name.get(..10).unwrap_or(&name).to_owned();
-            Ok(Day { day, sales, amount: number(minor)?, taken_back: number(back)?, minor })
+            Ok(Day { day, sales, amount: number(minor)?, taken_back: number(back)?, minor, taken_back_minor: back })
         });
         revenue.push(Revenue {
             currency: code.to_owned(),

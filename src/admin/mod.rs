@@ -9,6 +9,7 @@
 mod api;
 mod auth;
 mod metrics;
+mod pages;
 mod problem;
 
 use std::collections::HashMap;
@@ -87,7 +88,7 @@ pub fn serve(listen: &str, state: State) -> io::Result<Server> {
 
 /// The table of contents.
 pub fn routes(service: &mut web::ServiceConfig) {
-    service.route("/metrics", web::get().to(metrics::page)).configure(api::routes);
+    service.route("/metrics", web::get().to(metrics::page)).configure(pages::routes).configure(api::routes);
 }
 
 fn default_listen() -> String {

@@ -55,8 +55,10 @@ async fn play(arguments: &Arguments, folder: &Path, printer: &Printer) -> Answer
     let packs = Registry::load(&[])?;
     let upstream = stand_in(printer.is_json()).map_err(|error| no(&error))?;
     let listen = free_port(&arguments.listen).map_err(|error| no(&error))?;
+    // Whoever can reach it needs no token, so it is this machine's alone, wherever the bridge listens.
+    let dashboard = free_port("127.0.0.1:0").map_err(|error| no(&error))?;
     let config = folder.join("config.toml");
-    std::fs::write(&config, configuration(&packs, &listen, &upstream)).map_err(|error| no(&error))?;
+    std::fs::write(&config, configuration(&packs, &listen, &dashboard, &upstream)).map_err(|error| no(&error))?;
     let checked = load(&config)?;
     let sources = Arc::clone(&checked.sources);
     let bridge = Bridge::start(checked, Arc::new(SystemClock)).await?;
@@ -65,7 +67,10 @@ async fn play(arguments: &Arguments, folder: &Path, printer: &Printer) -> Answer
             printer.line(line)
         }
     };
-    tell(format!("bridge at http://{listen}, stand-in upstream at {upstream}, store in {}", folder.display()));
+    tell(format!(
+        "bridge at http://{listen}, dashboard at http://{dashboard}, stand-in upstream at {upstream}, store in {}",
+        folder.display()
+    ));
     tell(String::new());
 
     for act in acts(&packs, &sources) {
@@ -89,7 +94,8 @@ async fn play(arguments: &Arguments, folder: &Path, printer: &Printer) -> Answer
         sale_table(&sales, printer);
     }
     if !arguments.once {
-        tell(format!("\nThe bridge stays up. In another terminal: salebridge --config {} sales list", config.display()));
+        tell(format!("\nThe bridge stays up. Look at the dashboard: http://{dashboard}"));
+        tell(format!("In another terminal: salebridge --config {} sales list", config.display()));
         tell(format!("  or: salebridge --config {} send stripe CASE, with a name from providers/stripe/cases", config.display()));
         tell("Ctrl-C ends it.".to_owned());
         until_stopped().await.map_err(|error| no(&error))?;
@@ -167,13 +173,13 @@ async fn settle(store: &Arc<dyn Store>) -> Answer {
     }
 }
 
-fn configuration(packs: &Registry, listen: &str, upstream: &str) -> String {
+fn configuration(packs: &Registry, listen: &str, dashboard: &str, upstream: &str) -> String {
     let sources = PROVIDERS.iter().filter_map(|name| packs.get(name)).map(|pack| {
         let name = pack.name();
         format!("[[sources]]\nname = \"{name}\"\npack = \"{name}\"\nsecrets = [\"{}\"]\n\n", secret(name, "demo"))
     });
     format!(
-        "# Written by `salebridge demo`.\n[server]\nlisten = \"{listen}\"\n\n[store]\nurl = \"sqlite:demo.db\"\n\n{}\
+        "# Written by `salebridge demo`.\n[server]\nlisten = \"{listen}\"\n\n[admin]\nlisten = \"{dashboard}\"\n\n[store]\nurl = \"sqlite:demo.db\"\n\n{}\
          [[upstreams]]\nname = \"cutmeshort\"\ntemplate = \"cutmeshort\"\ntoken = \"demo-token-of-no-value\"\n\
          base_url = \"{upstream}\"\nrequests_per_minute = 60000\n",
         sources.collect::<String>()

@@ -190,7 +190,7 @@ pub(super) fn sale_table(sales: &[SaleView], printer: &Printer) {
             text(sale, "customerExternalId"),
             text(sale, "clickId"),
             text(sale, "invoiceId"),
-            standing(sale),
+            sale.standing(),
         ];
         if is_any_taken_back {
             row.insert(LEFT, left(sale).unwrap_or_default());
@@ -207,7 +207,7 @@ pub(super) fn delivery_table(deliveries: &[DeliveryView], printer: &Printer) {
             delivery.id.to_string(),
             delivery.sale.to_string(),
             delivery.upstream.clone(),
-            what(delivery),
+            delivery.what(),
             delivery.invoice_id.clone().unwrap_or_default(),
             delivery.state.as_str().to_owned(),
             delivery.attempts.to_string(),
@@ -216,14 +216,6 @@ pub(super) fn delivery_table(deliveries: &[DeliveryView], printer: &Printer) {
         ]
     });
     printer.table(&["DELIVERY", "SALE", "UPSTREAM", "WHAT", "INVOICE", "STATE", "TRIES", "DUE", "LAST"], rows);
-}
-
-/// What a delivery tells: the sale, or how much of it goes back.
-pub(super) fn what(delivery: &DeliveryView) -> String {
-    match &delivery.adjustment {
-        Some(step) => format!("back {} {}", step.amount, step.currency),
-        None => "sale".to_owned(),
-    }
 }
 
 fn request_table(requests: &[RequestView], printer: &Printer) {
@@ -240,26 +232,4 @@ fn request_table(requests: &[RequestView], printer: &Printer) {
         ]
     });
     printer.table(&["REQUEST", "SOURCE", "RECEIVED", "TYPE", "OUTCOME", "SALE", "REASON"], rows);
-}
-
-/// Where a sale stands, in few words: its own state, or that of its deliveries once it was handed on.
-pub(super) fn standing(sale: &SaleView) -> String {
-    if let Some(into) = sale.merged_into {
-        return format!("merged into sale {into}");
-    }
-    if sale.state != "ready" {
-        return match &sale.code {
-            Some(code) => format!("{}: {code}", sale.state),
-            None => sale.state.clone(),
-        };
-    }
-    let state = |delivery: &DeliveryView| {
-        let what = if delivery.adjustment.is_some() { " refund" } else { "" };
-        format!("{}{what} {}", delivery.upstream, delivery.state.as_str())
-    };
-    let states: Vec<String> = sale.deliveries.iter().map(state).collect();
-    if !sale.possible_double_counts.is_empty() {
-        return format!("{}, possible double count of {:?}", states.join(", "), sale.possible_double_counts);
-    }
-    if states.is_empty() { "counted, no upstream".to_owned() } else { states.join(", ") }
 }

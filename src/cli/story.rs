@@ -1,14 +1,11 @@
 //! One sale, request or delivery with its whole story, for people.
 
-use serde_json::Value;
-
-use super::listing::{standing, what};
 use super::print::{Printer, clean};
 use crate::store::{DeliveryView, EventView, SaleView};
 
 /// One delivery with its attempts.
 pub(super) fn show_delivery(delivery: &DeliveryView, printer: &Printer) {
-    printer.line(format!("delivery  {} of sale {} to {}: {}", delivery.id, delivery.sale, delivery.upstream, what(delivery)));
+    printer.line(format!("delivery  {} of sale {} to {}: {}", delivery.id, delivery.sale, delivery.upstream, delivery.what()));
     if let Some(id) = &delivery.upstream_id {
         printer.line(format!("known as  {} there", clean(id)));
     }
@@ -27,16 +24,17 @@ pub(super) fn show_delivery(delivery: &DeliveryView, printer: &Printer) {
 /// One sale with all that is known of it.
 pub(super) fn show_sale(sale: &SaleView, printer: &Printer) {
     printer.line(format!("sale      {} of {} ({}), counted {}", sale.id, sale.source, sale.mode, sale.counted_at));
-    printer.line(format!("stands    {}", standing(sale)));
+    printer.line(format!("stands    {}", sale.standing()));
     if let Some(reason) = &sale.reason {
         printer.line(format!("          {reason}"));
     }
     for (name, value) in &sale.event {
-        let origin = &sale.trail[name];
-        printer.line(format!("  {name:<20} {}  {}", clean(&value.to_string()), printer.quiet(&whence(origin))).trim_end());
+        printer.line(
+            format!("  {name:<20} {}  {}", clean(&value.to_string()), printer.quiet(&clean(&sale.whence(name)))).trim_end(),
+        );
     }
-    for (name, origin) in sale.trail.iter().filter(|(name, _)| !sale.event.contains_key(*name)) {
-        printer.line(format!("  {name:<20} -  {}", printer.quiet(&whence(origin))));
+    for name in sale.trail.keys().filter(|name| !sale.event.contains_key(*name)) {
+        printer.line(format!("  {name:<20} -  {}", printer.quiet(&clean(&sale.whence(name)))));
     }
     printer.line(format!("proof     {}", sale.proof));
     if let Some(other) = sale.amounts.get("other") {
@@ -58,20 +56,6 @@ pub(super) fn show_sale(sale: &SaleView, printer: &Printer) {
         );
         show_events(&other.events, printer);
         show_deliveries(&other.deliveries, printer);
-    }
-}
-
-/// Where a value came from, or why there is none.
-fn whence(origin: &Value) -> String {
-    let text = |name: &str| origin[name].as_str().unwrap_or_default().to_owned();
-    match origin["from"].as_str() {
-        Some("request") if origin["type"].is_string() => format!("request {}, {}", origin["request"], clean(&text("type"))),
-        Some("request") => format!("request {} at {}", origin["request"], text("path")),
-        Some("memory") => format!("remembered from request {}", origin["request"]),
-        Some("fallback") => format!("{} of request {} stands in for it", text("of").replace('_', " "), origin["request"]),
-        Some("receipt") => format!("the time at which request {} was received", origin["request"]),
-        Some("key") => format!("its strongest id: {}", text("kind")),
-        Some(_) | None => text("reason"),
     }
 }
 
@@ -102,7 +86,7 @@ fn show_deliveries(deliveries: &[DeliveryView], printer: &Printer) {
     for delivery in deliveries {
         let reason = delivery.last_reason.as_deref().unwrap_or("not tried yet");
         let (id, upstream, state) = (delivery.id, &delivery.upstream, delivery.state.as_str());
-        let what = if delivery.adjustment.is_some() { format!(" ({})", what(delivery)) } else { String::new() };
+        let what = if delivery.adjustment.is_some() { format!(" ({})", delivery.what()) } else { String::new() };
         printer.line(format!("delivery  {id} to {upstream}{what}: {state}, {} tries: {reason}", delivery.attempts));
     }
 }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::print::{Printer, clean};
-use super::upstream_show::{describe, limits, unit};
+use super::upstream_show::{describe, limits};
 use super::{Answer, Failure, runtime, visit};
 use crate::app::{store, templates, upstreams};
 use crate::domain::{AttemptOutcome, Clock as _, Currency, SystemClock};
@@ -98,7 +98,7 @@ fn list(config: &Path, printer: &Printer) -> Answer {
             upstream.name.to_string(),
             upstream.template.upstream.name.clone(),
             upstream.place(),
-            unit(upstream.amount_unit).to_owned(),
+            upstream.amount_unit.as_str().to_owned(),
             upstream.requests_per_minute.to_string(),
             queue.map_or(0, |queue| queue.due).to_string(),
             queue.map_or(0, |queue| queue.dead).to_string(),
@@ -118,7 +118,7 @@ fn list(config: &Path, printer: &Printer) -> Answer {
 fn row(upstream: &Upstream, queue: Option<&UpstreamView>) -> Value {
     json!({
         "name": &*upstream.name, "template": upstream.template.upstream.name, "url": upstream.base_url.as_ref().map(ToString::to_string),
-        "amount_unit": unit(upstream.amount_unit), "requests_per_minute": upstream.requests_per_minute,
+        "amount_unit": upstream.amount_unit.as_str(), "requests_per_minute": upstream.requests_per_minute,
         "max_in_flight": upstream.max_in_flight, "adjustments": upstream.adjustments.is_some(),
         "due": queue.map_or(0, |queue| queue.due), "dead": queue.map_or(0, |queue| queue.dead),
         "paused": queue.is_some_and(|queue| queue.paused), "reason": queue.and_then(|queue| queue.reason.clone()),
@@ -138,7 +138,7 @@ fn list_templates(config: &Path, printer: &Printer) -> Answer {
         return Ok(());
     }
     let rows = templates.iter().map(|template| {
-        let units = template.amount.units.iter().map(|each| unit(*each)).collect::<Vec<_>>().join(" or ");
+        let units = template.amount.units.iter().map(|each| each.as_str()).collect::<Vec<_>>().join(" or ");
         let adjustments = match (&template.adjustments.request, template.adjustments.partial) {
             (None, _) => "no",
             (Some(_), true) => "yes",
@@ -200,7 +200,7 @@ fn test(arguments: &TestArguments, config: &Path, printer: &Printer) -> Answer {
         });
         printer.json(&json!({
             "request": trial.request, "sent": true, "answer": answer, "outcome": outcome.as_str(), "advice": verdict.judgement.advice,
-            "compare": compare(&upstream, &trial), "sale": Value::Object(trial.sale.to_json()),
+            "compare": trial.compare(&upstream), "sale": Value::Object(trial.sale.to_json()),
         }));
     } else {
         show_verdict(&upstream, &trial, &verdict, printer);
@@ -237,23 +237,8 @@ fn show_verdict(upstream: &Upstream, trial: &Trial, verdict: &Verdict, printer: 
     let is_good = matches!(judgement.outcome, AttemptOutcome::Delivered | AttemptOutcome::Duplicate);
     printer.line(if is_good { printer.good(&words) } else { printer.bad(&words) });
     if is_good {
-        printer.line(compare(upstream, trial));
+        printer.line(trial.compare(upstream));
     }
-}
-
-/// What to look for in the vendor's dashboard, in words.
-fn compare(upstream: &Upstream, trial: &Trial) -> String {
-    let sale = &trial.sale;
-    let (title, invoice) = (&upstream.template.upstream.title, sale.invoice_id.as_deref().unwrap_or_default());
-    let mut text = format!(
-        "now compare: look at {title} for the test sale ({invoice}, customer {}). It must say {}.",
-        sale.customer_external_id.as_deref().unwrap_or_default(),
-        sale.money
-    );
-    for (other, reading) in trial.readings(upstream) {
-        text.push_str(&format!(" If it says {reading}, set amount_unit = \"{}\".", unit(other)));
-    }
-    format!("{text} Compare {}. Then delete the test sale there.", upstream.template.upstream.compare)
 }
 
 fn cases(name: Option<&str>, config: &Path, printer: &Printer) -> Answer {

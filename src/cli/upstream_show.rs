@@ -3,16 +3,7 @@
 use serde_json::{Value, json};
 
 use super::print::Printer;
-use crate::forward::{AmountUnit, Auth, Field, Rule, Template, Transport, Upstream};
-
-/// The unit of amounts as the configuration writes it.
-pub(super) fn unit(unit: AmountUnit) -> &'static str {
-    match unit {
-        AmountUnit::Major => "major",
-        AmountUnit::Minor => "minor",
-        AmountUnit::Hundredths => "hundredths",
-    }
-}
+use crate::forward::{Auth, Field, Rule, Template, Transport, Upstream};
 
 /// How fast, in few words.
 pub(super) fn limits(template: &Template) -> String {
@@ -32,8 +23,8 @@ pub(super) fn describe(template: &Template, upstream: Option<&Upstream>) -> Valu
         "docs": about.docs, "base_url": upstream.map_or(about.base_url.clone(), |upstream| upstream.base_url.as_ref().map(ToString::to_string)),
         "auth": auth(template), "counts_twice": about.counts_twice,
         "settings": template.settings.iter().map(|(name, setting)| (name.clone(), json!({"about": setting.about, "optional": setting.optional}))).collect::<serde_json::Map<_, _>>(),
-        "amount_units": template.amount.units.iter().map(|each| unit(*each)).collect::<Vec<_>>(),
-        "amount_unit": upstream.map(|upstream| unit(upstream.amount_unit)),
+        "amount_units": template.amount.units.iter().map(|each| each.as_str()).collect::<Vec<_>>(),
+        "amount_unit": upstream.map(|upstream| upstream.amount_unit.as_str()),
         "currencies": template.amount.currencies.iter().map(|currency| currency.code()).collect::<Vec<_>>(),
         "idempotency_key": template.idempotency.key, "idempotency_window_secs": template.idempotency.window_secs,
         "requests_per_minute": upstream.map_or(template.limits.requests_per_minute, |upstream| upstream.requests_per_minute),
@@ -68,7 +59,7 @@ pub(super) fn show(template: &Template, upstream: Option<&Upstream>, printer: &P
         Some(upstream) => {
             say("upstream", &format!("{}, by the template {} ({})", upstream.name, about.name, about.title));
             say("where", &format!("{}, {}", upstream.place(), auth(template)));
-            say("amounts", &format!("in {} units", unit(upstream.amount_unit)));
+            say("amounts", &format!("in {} units", upstream.amount_unit.as_str()));
             let (rate, at_once) = (upstream.requests_per_minute, upstream.max_in_flight);
             say("limits", &format!("{rate} a minute, {at_once} at a time, {} s for an answer", upstream.timeout.as_secs()));
             say("takes", &upstream.takes());
@@ -76,7 +67,7 @@ pub(super) fn show(template: &Template, upstream: Option<&Upstream>, printer: &P
         None => {
             say("template", &format!("{} ({})", about.name, about.title));
             say("where", &format!("{}, {}", place(template), auth(template)));
-            let units = template.amount.units.iter().map(|each| unit(*each)).collect::<Vec<_>>().join(" or ");
+            let units = template.amount.units.iter().map(|each| each.as_str()).collect::<Vec<_>>().join(" or ");
             say("amounts", &format!("in {units} units"));
             say("limits", &limits(template));
         }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Answer;
 use super::print::Printer;
-use super::upstream_show::unit;
 use crate::forward::{CaseReport, Template, Templates};
 
 /// Amounts of each number of decimals, as cases write them.
@@ -15,7 +14,7 @@ pub(super) fn markdown(templates: &Templates, printer: &Printer) -> Answer {
     printer.line("|---|---|---|---|---|---|");
     for template in templates.iter() {
         let about = &template.upstream;
-        let units = template.amount.units.iter().map(|each| unit(*each)).collect::<Vec<_>>().join(", ");
+        let units = template.amount.units.iter().map(|each| each.as_str()).collect::<Vec<_>>().join(", ");
         let title = about.docs.as_ref().map_or_else(|| about.title.clone(), |docs| format!("[{}]({docs})", about.title));
         let rate = template.limits.requests_per_minute;
         printer.line(format!(

@@ -85,6 +85,21 @@ impl Trial {
         Ok(Verdict { answer: Some(Answer { body: upstream.keepable(&answer.body), ..answer }), judgement })
     }
 
+    /// What to look for in the vendor's dashboard, in words.
+    pub fn compare(&self, upstream: &Upstream) -> String {
+        let sale = &self.sale;
+        let (title, invoice) = (&upstream.template.upstream.title, sale.invoice_id.as_deref().unwrap_or_default());
+        let mut text = format!(
+            "now compare: look at {title} for the test sale ({invoice}, customer {}). It must say {}.",
+            sale.customer_external_id.as_deref().unwrap_or_default(),
+            sale.money
+        );
+        for (other, reading) in self.readings(upstream) {
+            text.push_str(&format!(" If it says {reading}, set amount_unit = \"{}\".", other.as_str()));
+        }
+        format!("{text} Compare {}. Then delete the test sale there.", upstream.template.upstream.compare)
+    }
+
     /// The amount as it would read in the dashboard if the upstream meant another unit; for each unit that the template knows of.
     pub fn readings(&self, upstream: &Upstream) -> Vec<(AmountUnit, String)> {
         let money = self.sale.money;

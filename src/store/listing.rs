@@ -43,6 +43,8 @@ pub struct SaleFilter {
     pub currency: Option<String>,
     /// With a click, or without.
     pub clicked: Option<bool>,
+    /// True: only those that were sent beside another that turned out to be the same purchase.
+    pub is_double: bool,
     /// Of this instant by the provider's word, or later.
     pub since: Option<Timestamp>,
     /// Before this instant.

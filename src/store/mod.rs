@@ -12,6 +12,7 @@ mod report;
 mod sql;
 mod sqlite;
 mod views;
+mod words;
 
 pub use copy::copy;
 pub use error::Error;

@@ -169,6 +169,7 @@ async fn list(state: Data<State>, query: Query<SalesQuery>) -> Answered<Page<Sal
         mode: query.mode.map(mode),
         currency: query.currency,
         clicked: query.clicked,
+        is_double: false,
         since: instant("since", query.since.as_deref())?,
         until: instant("until", query.until.as_deref())?,
     };

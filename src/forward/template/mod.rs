@@ -184,6 +184,17 @@ pub enum AmountUnit {
     Hundredths,
 }
 
+impl AmountUnit {
+    /// The word as the configuration writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Major => "major",
+            Self::Minor => "minor",
+            Self::Hundredths => "hundredths",
+        }
+    }
+}
+
 /// How a number is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

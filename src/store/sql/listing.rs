@@ -104,7 +104,10 @@ pub(in crate::store) fn sales(db: &dyn Db, filter: &SaleFilter, paging: &Paging)
         true => conditions.fixed("state = 'parked'"),
         false => conditions.text("state = ?", filter.state.as_deref()),
     }
-    let numbered = Numbered { table: "sales", id: "id", bounded: !is_parked };
+    if filter.is_double {
+        conditions.fixed("id IN (SELECT first FROM double_counts UNION SELECT second FROM double_counts)");
+    }
+    let numbered = Numbered { table: "sales", id: "id", bounded: !is_parked && !filter.is_double };
     let (rest, next) = numbered.narrow(db, paging, &mut conditions)?;
     let sales = db.rows(&format!("SELECT * FROM sales {rest}"), &conditions.values, read_sale)?;
     let views = sales.iter().map(|sale| sale_view(db, sale)).collect::<Result<Vec<_>, Error>>()?;
