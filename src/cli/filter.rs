@@ -148,7 +148,8 @@ pub(super) fn known_source(source: Option<&str>, store: &dyn Store, config: &Pat
     if known.iter().any(|name| name == source) {
         return Ok(());
     }
-    Err(Failure::Usage(format!("--source {source}: there is no such source; there is {}", known.join(", "))))
+    let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
+    Err(Failure::Usage(format!("--source {source}: there is no such source; there is {known}")))
 }
 
 fn mode() -> impl TypedValueParser<Value = Mode> {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::print::{Printer, clean};
 use super::story::{show_delivery, show_events, show_sale};
+use super::table::time;
 use super::{Answer, Failure, filter, visit};
 use crate::domain::{DeliveryId, RequestId, SaleId};
 use crate::store::{DeliveryView, RequestView, SaleView, Store};
@@ -167,6 +168,9 @@ pub(super) fn deliveries(command: &Deliveries, config: &Path, printer: &Printer)
 /// Where the column stands that says what is left of the amounts, if something of any was taken back.
 const LEFT: usize = 4;
 
+/// Where the column stands that tells sales from money that went back, if there is any.
+const WHAT: usize = 3;
+
 /// The ledger as a table.
 pub(super) fn sale_table(sales: &[SaleView], printer: &Printer) {
     let text = |sale: &SaleView, name: &str| match sale.event.get(name) {
@@ -202,20 +206,28 @@ pub(super) fn sale_table(sales: &[SaleView], printer: &Printer) {
 
 /// Deliveries as a table.
 pub(super) fn delivery_table(deliveries: &[DeliveryView], printer: &Printer) {
+    let mut headings = vec!["DELIVERY", "SALE", "UPSTREAM", "INVOICE", "STATE", "TRIES", "DUE", "LAST"];
+    let is_any_adjustment = deliveries.iter().any(|delivery| delivery.adjustment.is_some());
+    if is_any_adjustment {
+        headings.insert(WHAT, "WHAT");
+    }
     let rows = deliveries.iter().map(|delivery| {
-        vec![
+        let mut row = vec![
             delivery.id.to_string(),
             delivery.sale.to_string(),
             delivery.upstream.clone(),
-            delivery.what(),
             delivery.invoice_id.clone().unwrap_or_default(),
             delivery.state.as_str().to_owned(),
             delivery.attempts.to_string(),
-            delivery.due_at.clone(),
+            time(&delivery.due_at),
             delivery.last_reason.clone().unwrap_or_default(),
-        ]
+        ];
+        if is_any_adjustment {
+            row.insert(WHAT, delivery.what());
+        }
+        row
     });
-    printer.table(&["DELIVERY", "SALE", "UPSTREAM", "WHAT", "INVOICE", "STATE", "TRIES", "DUE", "LAST"], rows);
+    printer.table(&headings, rows);
 }
 
 fn request_table(requests: &[RequestView], printer: &Printer) {
@@ -224,7 +236,7 @@ fn request_table(requests: &[RequestView], printer: &Printer) {
         vec![
             request.id.to_string(),
             request.source.clone(),
-            request.received_at.clone(),
+            time(&request.received_at),
             first.map(|event| event.kind.clone()).unwrap_or_default(),
             request.outcome.clone(),
             first.and_then(|event| event.sale).map(|sale| sale.to_string()).unwrap_or_default(),

@@ -80,22 +80,22 @@ impl Printer {
         let one_line = |cell: &String| clean(cell).replace('\n', " ");
         let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.iter().map(one_line).collect()).collect();
         let bold = if self.is_colourful { Style::new().bold() } else { Style::new() };
-        let lines = table::lines(headings, &rows, terminal_width(), &|heading, cell| self.tone(heading, cell));
+        let lines = table::lines(headings, &rows, terminal_width(), &|heading, whole, shown| self.tone(heading, whole, shown));
         for (index, line) in lines.iter().enumerate() {
             if index == 0 { self.line(format!("{bold}{line}{bold:#}")) } else { self.line(line) }
         }
     }
 
-    /// The colour of a cell that says how something stands.
-    pub(super) fn tone(&self, heading: &str, cell: &str) -> Option<String> {
+    /// What is shown of a cell that says how something stands, in the colour of the whole of it.
+    pub(super) fn tone(&self, heading: &str, whole: &str, shown: &str) -> Option<String> {
         if !matches!(heading, "STATE" | "STANDS" | "OUTCOME") {
             return None;
         }
-        let says = |words: &[&str]| words.iter().any(|word| cell.contains(word));
+        let says = |words: &[&str]| words.iter().any(|word| whole.contains(word));
         match () {
-            () if says(&["dead", "parked", "possible double", "paused", "rejected"]) => Some(self.bad(cell)),
-            () if says(&["ignored", "duplicate", "merged", "withdrawn", "skipped"]) => Some(self.quiet(cell)),
-            () if says(&["delivered", "sale"]) => Some(self.good(cell)),
+            () if says(&["dead", "parked", "possible double", "paused", "rejected"]) => Some(self.bad(shown)),
+            () if says(&["ignored", "duplicate", "merged", "withdrawn", "skipped"]) => Some(self.quiet(shown)),
+            () if says(&["delivered", "sale"]) => Some(self.good(shown)),
             () => None,
         }
     }

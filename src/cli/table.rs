@@ -8,12 +8,12 @@ const GAP: usize = 2;
 const LEAST: usize = 6;
 
 /// The lines of a table, headings first. Where `width` is given, texts are shortened until a row fits into so many places; numbers
-/// are not, unless nothing else helps. `paint` gives a cell of a heading its colour.
+/// and times are not, unless nothing else helps. `paint` colours what is shown of a cell, by its heading and the whole of it.
 pub(super) fn lines(
     headings: &[&str],
     rows: &[Vec<String>],
     width: Option<usize>,
-    paint: &dyn Fn(&str, &str) -> Option<String>,
+    paint: &dyn Fn(&str, &str, &str) -> Option<String>,
 ) -> Vec<String> {
     let columns: Vec<Column> = (0..headings.len()).map(|index| Column::of(headings[index], rows, index)).collect();
     let widths = fitted(&columns, width);
@@ -26,10 +26,11 @@ pub(super) fn lines(
             if room == 0 {
                 break;
             }
-            let cell = shortened(&cells(index), widths[index].min(room));
+            let whole = cells(index);
+            let cell = shortened(&whole, widths[index].min(room));
             let pad = widths[index].min(room).saturating_sub(cell.width());
             used += gap + widths[index];
-            let shown = if is_heading { None } else { paint(headings[index], &cell) }.unwrap_or_else(|| cell.clone());
+            let shown = if is_heading { None } else { paint(headings[index], &whole, &cell) }.unwrap_or_else(|| cell.clone());
             let (before, after) = if column.is_number { (pad, 0) } else { (0, pad) };
             text.extend(std::iter::repeat_n(' ', gap + before));
             text.push_str(&shown);
@@ -41,6 +42,9 @@ pub(super) fn lines(
     lines.extend(rows.iter().map(|row| line(&|index| row.get(index).cloned().unwrap_or_default(), false)));
     lines
 }
+
+/// A state or an outcome is a word of so many places at most.
+const WORD: usize = 12;
 
 /// What is known of a column.
 struct Column {
@@ -56,7 +60,9 @@ impl Column {
         let cells = || rows.iter().filter_map(|row| row.get(index)).filter(|cell| !cell.is_empty());
         let width = cells().map(|cell| cell.width()).max().unwrap_or(0).max(heading.width());
         let is_number = cells().any(|cell| is_number(cell)) && cells().all(|cell| is_number(cell) || cell == "-");
-        let least = if is_number { width } else { width.min(heading.width().max(LEAST)) };
+        let is_word = matches!(heading, "STATE" | "OUTCOME") && width <= WORD;
+        let is_fixed = is_number || is_word || cells().any(|cell| is_time(cell));
+        let least = if is_fixed { width } else { width.min(heading.width().max(LEAST)) };
         Self { width, least, is_number }
     }
 }
@@ -67,13 +73,24 @@ fn is_number(cell: &str) -> bool {
         && digits.chars().all(|character| character.is_ascii_digit() || character == '.')
 }
 
-/// The widths of the columns: the widest gives way first. The last one, which says why, is given twice the room.
+/// An instant as [`time`] writes it.
+fn is_time(cell: &str) -> bool {
+    let shape = |character: char| if character.is_ascii_digit() { '0' } else { character };
+    cell.chars().map(shape).eq("0000-00-00 00:00".chars())
+}
+
+/// An instant (RFC 3339, in UTC) as a table shows it: to the minute.
+pub(super) fn time(at: &str) -> String {
+    at.get(..16).map_or_else(|| at.to_owned(), |text| text.replace('T', " "))
+}
+
+/// The widths of the columns: the widest gives way first. The last one, which says why, is given thrice the room.
 fn fitted(columns: &[Column], width: Option<usize>) -> Vec<usize> {
     let mut widths: Vec<usize> = columns.iter().map(|column| column.width).collect();
     let Some(width) = width else { return widths };
     let gaps = GAP * columns.len().saturating_sub(1);
     while widths.iter().sum::<usize>() + gaps > width {
-        let weight = |index: &usize| if index + 1 == columns.len() { widths[*index] } else { widths[*index] * 2 };
+        let weight = |index: &usize| if index + 1 == columns.len() { widths[*index] } else { widths[*index] * 3 };
         let widest = (0..columns.len()).filter(|index| widths[*index] > columns[*index].least).max_by_key(weight);
         match widest {
             Some(index) => widths[index] -= 1,
@@ -106,7 +123,7 @@ pub(super) fn shortened(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{lines, shortened};
+    use super::{is_time, lines, shortened, time};
 
     const HEADINGS: [&str; 4] = ["SALE", "INVOICE", "AMOUNT", "STANDS"];
 
@@ -120,7 +137,7 @@ mod tests {
 
     #[test]
     fn numbers_stand_to_the_right() {
-        let shown = lines(&HEADINGS, &rows(), None, &|_, _| None);
+        let shown = lines(&HEADINGS, &rows(), None, &|_, _, _| None);
         assert_eq!(shown[0], "SALE  INVOICE                     AMOUNT  STANDS");
         assert_eq!(shown[1], "   7  in_1PqRsTuVwXyZ0123456789  1234.50  parked: customer_unknown, and so on and so on");
         assert_eq!(shown[2], "1024  顧客番号顧客番号顧客番号         -  cutmeshort delivered");
@@ -130,12 +147,20 @@ mod tests {
     fn no_row_is_wider_than_it_may_be_and_numbers_stay_whole() {
         use unicode_width::UnicodeWidthStr as _;
         for width in 1..120 {
-            for line in lines(&HEADINGS, &rows(), Some(width), &|_, _| None) {
+            for line in lines(&HEADINGS, &rows(), Some(width), &|_, _, _| None) {
                 assert!(line.width() <= width, "{width}: {line}");
             }
         }
-        let shown = lines(&HEADINGS, &rows(), Some(60), &|_, _| None);
+        let shown = lines(&HEADINGS, &rows(), Some(60), &|_, _, _| None);
         assert!(shown[1].contains("   7  in_1Pq") && shown[1].contains("…  1234.50  parked: customer_"), "{shown:#?}");
+    }
+
+    #[test]
+    fn times_stay_whole() {
+        let at = time("2026-11-29T08:28:02.123Z");
+        assert!(at == "2026-11-29 08:28" && is_time(&at) && !is_time("2026-11-29"), "{at}");
+        let row = vec!["a".repeat(60), at.clone(), "b".repeat(60)];
+        assert!(lines(&["A", "AT", "B"], &[row], Some(60), &|_, _, _| None)[1].contains(&at));
     }
 
     #[test]

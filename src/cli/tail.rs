@@ -211,7 +211,7 @@ fn shown(line: &Line, printer: &Printer) -> String {
     let plain = terminal_width().map_or_else(|| plain.clone(), |width| shortened(&plain, width));
     match plain.split_once(&line.outcome) {
         Some((before, after)) => {
-            let outcome = printer.tone("OUTCOME", &line.outcome).unwrap_or_else(|| line.outcome.clone());
+            let outcome = printer.tone("OUTCOME", &line.outcome, &line.outcome).unwrap_or_else(|| line.outcome.clone());
             format!("{}{outcome}{after}", printer.quiet(before))
         }
         None => plain,

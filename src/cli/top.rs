@@ -209,9 +209,13 @@ fn style(tone: Tone) -> Style {
 /// The terminal while it is ours.
 struct Terminal;
 
+/// True while it is ours: given back twice, it would lose what was written in between.
+static IS_OURS: AtomicBool = AtomicBool::new(false);
+
 impl Terminal {
     fn enter() -> std::io::Result<Self> {
         enable_raw_mode()?;
+        IS_OURS.store(true, Ordering::SeqCst);
         // From here on it is given back, however this ends.
         let terminal = Self;
         let before = std::panic::take_hook();
@@ -232,6 +236,9 @@ impl Drop for Terminal {
 
 /// Whoever has no terminal any more does not miss it.
 fn give_back() {
+    if !IS_OURS.swap(false, Ordering::SeqCst) {
+        return;
+    }
     drop(execute!(stdout(), cursor::Show, LeaveAlternateScreen));
     drop(disable_raw_mode());
 }

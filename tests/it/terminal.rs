@@ -139,27 +139,32 @@ async fn a_tail_begins_where_it_is_told_to_and_shows_what_is_asked_for() {
 
 /// Where several processes serve a store, a number that was given early may be settled late.
 #[actix_web::test]
-async fn a_request_that_is_settled_late_is_not_missed() {
+async fn what_is_settled_late_is_not_missed() {
     if !database::is_shared() {
         return;
     }
     let desk = busy().await;
     let url = desk.store_url();
-    let put = |id: i64| {
+    let put = |id: i64, outcome: &str| {
         database::execute(
             &url,
             &format!(
                 "INSERT INTO inbox (id, source, received_at, headers, body) VALUES ({id}, 'money', 0, '[]', '');
-                 INSERT INTO events (request, position, source, kind, mode, at, outcome) VALUES ({id}, 0, 'money', 'x', 'live', 0, 'ignored')"
+                 INSERT INTO events (request, position, source, kind, mode, at, outcome) VALUES ({id}, 0, 'money', 'x', 'live', 0, '{outcome}')"
             ),
         );
     };
     let mut tail = Tail::start(&configured(&desk), &["--last", "1"]);
     assert_eq!(tail.next()["request"], 12);
     for id in [16, 13, 15, 14] {
-        put(id);
+        put(id, "ignored");
         assert_eq!(tail.until(|line| line["what"] == "event")["request"], id);
     }
+    // What waits for its provider's API is told of again once it is known.
+    put(17, "fetching");
+    assert_eq!(tail.next()["outcome"], "fetching");
+    database::execute(&url, "UPDATE events SET outcome = 'ignored' WHERE request = 17");
+    assert_eq!(tail.next()["outcome"], "ignored");
     assert_eq!(tail.interrupt(), (Some(0), String::new()));
 }
 

@@ -150,10 +150,8 @@ pub(super) async fn list(visitor: Visitor, request: HttpRequest) -> Answer {
     let paging = asked.paging()?;
     let mut found = visitor.read(move |store| store.list_deliveries(&filter, &paging)).await?;
     let turns = asked.turns(&mut found, |delivery| delivery.id);
-    let texts = DeliveryState::ALL.map(|state| match state {
-        DeliveryState::Due => (state.as_str(), "waiting or retrying"),
-        state => (state.as_str(), terms::delivery(state, 0).1),
-    });
+    let text = |state| if state == DeliveryState::Due { "waiting or retrying" } else { terms::delivery(state, 0).1 };
+    let texts = DeliveryState::ALL.map(|state| (state.as_str(), text(state)));
     let order = if asked.is_oldest_first()? { "oldest" } else { "newest" };
     page(&List {
         layout: visitor.layout(Room::Deliveries, "Deliveries"),
