@@ -4,6 +4,7 @@
 //! scripts, resources that failed, and all that a content security policy forbade fail it, unless it took those complaints itself.
 
 mod axe;
+mod dashboard;
 mod page;
 mod proof;
 mod site;
