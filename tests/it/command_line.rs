@@ -18,6 +18,7 @@ fn the_demo_tells_the_whole_story_and_ends() {
     let demo = run(None, &["demo", "--once"]);
     assert!(demo.status.success(), "{demo:?}");
     let story = text(&demo);
+    assert!(story.contains("dashboard at http://127.0.0.1:"), "{story}");
     for provider in ["stripe", "razorpay", "shopify", "paddle", "lemon-squeezy", "polar"] {
         let of_it: Vec<&str> = story.lines().filter(|line| line.starts_with(&format!("→ {provider} "))).collect();
         let count = |word: &str| of_it.iter().filter(|line| line.contains(word)).count();

@@ -20,6 +20,7 @@ mod care;
 mod command_line;
 mod configuration;
 mod crash;
+mod dashboard;
 mod doctor;
 mod documents;
 mod door;

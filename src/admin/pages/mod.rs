@@ -21,6 +21,7 @@ mod layout;
 mod live;
 mod overview;
 mod paging;
+mod refused;
 mod requests;
 mod sale;
 mod sales;
@@ -73,7 +74,9 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
         .route("/sales/search", web::post().to(sales::search))
         .route("/sales/{id}", web::get().to(sale::show))
         .route("/requests", web::get().to(requests::list))
-        .route("/requests/refused", web::get().to(requests::refused))
+        .route("/requests/refused", web::get().to(refused::list))
+        .route("/requests/refused/{id}", web::get().to(refused::show))
+        .route("/requests/refused/{id}/judge", web::post().to(refused::judge))
         .route("/requests/{id}", web::get().to(requests::show))
         .route("/requests/{id}/body", web::get().to(requests::body))
         .route("/deliveries", web::get().to(deliveries::list))

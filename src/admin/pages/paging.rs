@@ -91,7 +91,8 @@ impl Asked {
         Ok(self.one_of("order", &["newest", "oldest"])? == Some("oldest"))
     }
 
-    /// Which page is asked for. Whoever goes back reads the other way round: [`Asked::turns`] turns that again.
+    /// Which page is asked for, with one row more, which says whether there is another. Whoever goes back reads the other way round:
+    /// [`Asked::turns`] turns that again.
     ///
     /// # Errors
     /// The place is none.
@@ -101,13 +102,17 @@ impl Asked {
             return Err(Fault::Invalid("There is no such page.".to_owned()));
         }
         let ascending = self.is_oldest_first()? != self.get("back").is_some();
-        Ok(Paging { cursor: cursor.map(str::to_owned), limit: ROWS, ascending })
+        Ok(Paging { cursor: cursor.map(str::to_owned), limit: ROWS + 1, ascending })
     }
 
     /// Puts the rows in the order of the listing, and says where else one can go.
     pub(super) fn turns<T>(&self, page: &mut Page<T>, id: impl Fn(&T) -> i64) -> Turns {
         let is_back = self.get("back").is_some();
-        let further = page.next.take();
+        let mut further = page.next.take();
+        if page.rows.len() > ROWS {
+            page.rows.truncate(ROWS);
+            further = page.rows.last().map(|row| id(row).to_string());
+        }
         if is_back {
             page.rows.reverse();
         }

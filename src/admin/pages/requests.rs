@@ -1,7 +1,5 @@
 //! The inbox: what came, to the byte, what became of it, and what today's pack makes of it. What signs or opens something is not shown.
 
-use std::collections::BTreeMap;
-
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -14,7 +12,7 @@ use super::terms;
 use super::visitor::{Answer, Fault, Visitor, page};
 use crate::admin::api::shown_headers;
 use crate::attribute::EventOutcome;
-use crate::domain::{Request, RequestId, Tallied, Timestamp, hour_of};
+use crate::domain::{Request, RequestId, Timestamp};
 use crate::explain::{self, EventVerdict};
 use crate::pack::Source;
 use crate::store::{EventView, RequestFilter, RequestView};
@@ -23,8 +21,6 @@ use crate::store::{EventView, RequestFilter, RequestView};
 const HEX_LIMIT_BYTES: usize = 1024;
 /// A body that is longer is not set out anew for reading.
 const INDENT_LIMIT_BYTES: usize = 64 * 1024;
-/// Refusals are counted over so many days.
-pub(super) const REFUSED_DAYS: i64 = 30;
 /// What can become of an event.
 const OUTCOMES: [EventOutcome; 7] = [
     EventOutcome::Sale,
@@ -57,14 +53,6 @@ struct Row {
     stands: Html,
     sale: Html,
     reason: Html,
-}
-
-#[derive(Template)]
-#[template(path = "refused.html")]
-struct Refused {
-    layout: Layout,
-    days: i64,
-    rows: Vec<(String, Html, String, i64, Html)>,
 }
 
 #[derive(Template)]
@@ -209,29 +197,6 @@ fn row(request: &RequestView, now: Timestamp) -> Row {
 
 fn sale_of(event: &EventView) -> Html {
     event.sale.map(|sale| link(&format!("/sales/{sale}"), &format!("Sale {sale}"))).unwrap_or_default()
-}
-
-/// `GET /requests/refused`: what was refused is not stored, only counted.
-pub(super) async fn refused(visitor: Visitor) -> Answer {
-    let since = hour_of(visitor.now) - 24 * REFUSED_DAYS;
-    let lines = visitor.read(move |store| store.tallies(Tallied::Refused, since)).await?;
-    let mut by_cause: BTreeMap<(String, String), (i64, Timestamp)> = BTreeMap::new();
-    for line in lines {
-        let sum = by_cause.entry((line.source, line.label)).or_insert((0, line.last_at));
-        sum.0 += line.number;
-        sum.1 = sum.1.max(line.last_at);
-    }
-    let mut rows: Vec<_> = by_cause.into_iter().collect();
-    rows.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
-    let row = |((source, cause), (count, last)): ((String, String), (i64, Timestamp))| {
-        let at = super::html::instant(last, visitor.now);
-        (source, code(&cause), terms::refusal(&cause), count, at)
-    };
-    page(&Refused {
-        layout: visitor.layout(Room::Requests, "Refused requests"),
-        days: REFUSED_DAYS,
-        rows: rows.into_iter().map(row).collect(),
-    })
 }
 
 /// `GET /requests/{id}`.

@@ -36,6 +36,7 @@ struct List {
     since: String,
     until: String,
     is_double: bool,
+    is_filtered: bool,
     rows: Vec<Row>,
     turns: Turns,
 }
@@ -101,6 +102,7 @@ pub(super) async fn list(visitor: Visitor, request: HttpRequest) -> Answer {
         since: asked.get("since").unwrap_or_default().to_owned(),
         until: asked.get("until").unwrap_or_default().to_owned(),
         is_double,
+        is_filtered: !request.query_string().is_empty(),
         rows: found.rows.iter().map(|sale| row(sale, visitor.now)).collect(),
         turns,
     })

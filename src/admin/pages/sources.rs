@@ -9,7 +9,7 @@ use askama::Template;
 use super::html::{Html, Tone, badge, code, instant, number, words};
 use super::layout::{Layout, Room};
 use super::paging::{Choice, choices};
-use super::requests::{REFUSED_DAYS, Told};
+use super::requests::Told;
 use super::terms;
 use super::visitor::{Answer, Fault, Form, Visitor, page};
 use crate::admin::api::shown_url;
@@ -18,6 +18,9 @@ use crate::explain::{case_names, sample};
 use crate::pack::Source;
 use crate::store::TallyLine;
 use crate::verify::Covers;
+
+/// What was heard is counted over so many days.
+const DAYS: i64 = 30;
 
 #[derive(Template)]
 #[template(path = "sources.html")]
@@ -78,7 +81,7 @@ struct Tried {
 
 /// `GET /sources`.
 pub(super) async fn list(visitor: Visitor) -> Answer {
-    let since = hour_of(visitor.now) - 24 * REFUSED_DAYS;
+    let since = hour_of(visitor.now) - 24 * DAYS;
     let (requests, refused, seen) = visitor
         .read(move |store| {
             Ok((store.tallies(Tallied::Request, since)?, store.tallies(Tallied::Refused, since)?, store.last_seen()?))
@@ -103,17 +106,13 @@ pub(super) async fn list(visitor: Visitor) -> Answer {
             refused: count(&refused),
         }
     };
-    page(&List {
-        layout: visitor.layout(Room::Sources, "Sources"),
-        rows: sources.into_iter().map(row).collect(),
-        days: REFUSED_DAYS,
-    })
+    page(&List { layout: visitor.layout(Room::Sources, "Sources"), rows: sources.into_iter().map(row).collect(), days: DAYS })
 }
 
 /// `GET /sources/{name}`.
 pub(super) async fn show(visitor: Visitor, path: Path<String>) -> Answer {
     let source = find(&visitor, &path)?;
-    let since = hour_of(visitor.now) - 24 * REFUSED_DAYS;
+    let since = hour_of(visitor.now) - 24 * DAYS;
     let (events, refused, seen) = visitor
         .read(move |store| {
             Ok((store.tallies(Tallied::Event, since)?, store.tallies(Tallied::Refused, since)?, store.last_seen()?))
@@ -158,7 +157,7 @@ pub(super) async fn show(visitor: Visitor, path: Path<String>) -> Answer {
         customers: keys.customer_external_id.clone(),
         readme: source.pack.folder.text("README.md").map(str::to_owned),
         seen: last.unwrap_or_else(|| words("not yet")),
-        days: REFUSED_DAYS,
+        days: DAYS,
         outcomes: of(events).into_iter().map(outcome).collect(),
         refused: of(refused).into_iter().map(|(cause, count)| (code(&cause), terms::refusal(&cause), count)).collect(),
         cases: choices(names.first().copied(), "", names.iter().map(|name| (*name, *name))).split_off(1),

@@ -239,9 +239,9 @@ impl Bridge {
         Reply { status, body, text }
     }
 
-    /// A request of the operator's listener, with exactly these headers and bytes.
-    pub(crate) async fn asks_admin(&self, method: Method, path: &str, body: &[u8], headers: &[(&str, &str)]) -> ServiceResponse {
-        let state = admin::State {
+    /// What the operator's listener works with.
+    pub(crate) fn admin_state(&self) -> admin::State {
+        admin::State {
             store: Arc::clone(&self.store),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             door: Door::new(self.token.map(Secret::new), [7; 32], false),
@@ -257,8 +257,13 @@ impl Bridge {
             clock: Arc::clone(&self.clock) as _,
             public_url: Some("https://hooks.example.com".to_owned()),
             bells: Vec::new(),
-        };
-        let service = test::init_service(App::new().app_data(web::Data::new(state)).configure(admin::routes)).await;
+        }
+    }
+
+    /// A request of the operator's listener, with exactly these headers and bytes.
+    pub(crate) async fn asks_admin(&self, method: Method, path: &str, body: &[u8], headers: &[(&str, &str)]) -> ServiceResponse {
+        let state = web::Data::new(self.admin_state());
+        let service = test::init_service(App::new().app_data(state).configure(admin::routes)).await;
         let mut request = test::TestRequest::with_uri(path).peer_addr(self.peer).method(method).set_payload(body.to_vec());
         for (name, value) in headers {
             request = request.append_header((*name, *value));

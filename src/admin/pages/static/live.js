@@ -19,7 +19,7 @@
     const isInside = active && active !== main && main.contains(active) && active.matches("input, select, textarea, button, summary, pre");
     const selection = document.getSelection();
     const isSelecting = selection && !selection.isCollapsed && main.contains(selection.anchorNode);
-    return Boolean(isInside || isSelecting || main.querySelector("input[type=checkbox]:checked, details[open]"));
+    return Boolean(isInside || isSelecting || main.querySelector("input[type=checkbox]:checked, details[open]:not(.box)"));
   };
 
   const say = (text) => {
