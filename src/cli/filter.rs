@@ -115,7 +115,6 @@ impl Sales {
             mode: self.mode,
             currency: self.currency.as_ref().map(|code| code.to_uppercase()),
             clicked: (self.with_click || self.without_click).then_some(self.with_click),
-            is_double: false,
             since: self.extent.since()?,
             until: self.extent.until()?,
         };

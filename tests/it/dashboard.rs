@@ -6,9 +6,11 @@ use actix_web::http::Method;
 use actix_web::{App, test, web};
 use salebridge::admin;
 use salebridge::domain::DeliveryState::{Dead, Delivered, Due};
+use salebridge::domain::Secret;
+use salebridge::verify::Secrets;
 use serde_json::{Value, json};
 
-use crate::harness::webhooks::{stripe, stripe_checkout, who};
+use crate::harness::webhooks::{SECRET, signed, stripe, stripe_checkout, who};
 use crate::harness::{Bridge, configuration};
 
 const TOKEN: &str = "a token that nobody can guess";
@@ -352,6 +354,41 @@ async fn each_page_says_how_it_stands() {
     for fact in ["cutmeshort", "60000 a minute", "in major units", "Pause", "every sale"] {
         assert!(upstreams.contains(fact), "{fact}: {upstreams}");
     }
+}
+
+#[actix_web::test]
+async fn what_was_refused_is_explained_and_judged_again_once_it_is_mended() {
+    let mut bridge = Bridge::new().await;
+    let body = sales_of(1, "user").to_string();
+    let stranger = bridge.sources["stripe"].with_secrets(Secrets::of(&[Secret::new("whsec_mended")])).unwrap();
+    let headers = signed(&stranger, body.as_bytes(), &[], bridge.now());
+    assert_eq!(bridge.posts("/webhooks/stripe", body.as_bytes(), &headers).await.status, 401);
+    bridge.keeps().await;
+    {
+        let browser = Browser::known(&bridge).await;
+        let list = browser.sees("/requests/refused?source=stripe").await;
+        for fact in ["signature_mismatch", "signed with another secret", "href=\"/requests/refused/1\""] {
+            assert!(list.contains(fact), "{fact}: {list}");
+        }
+        assert!(browser.sees("/requests/refused?source=paddle").await.contains("Nothing was refused."));
+        let one = browser.sees("/requests/refused/1").await;
+        for fact in ["secret_wrong", "What to do:", "`secrets` of [[sources]] stripe", "[redacted]", "Judge it again"] {
+            assert!(one.contains(fact), "{fact}: {one}");
+        }
+        assert!(!one.contains("v1="), "no signature is shown");
+        assert!(browser.sees("/").await.contains("signed with another secret"));
+        let judged = browser.sends("/requests/refused/1", "/requests/refused/1/judge", &[]).await;
+        assert!(judged.status == 200 && judged.text.contains("It is still refused"), "{}", judged.text);
+        assert_eq!(browser.gets("/requests/refused/9").await.status, 404);
+    }
+    bridge.mends(|text| text.replace(SECRET, "whsec_mended"));
+    let browser = Browser::known(&bridge).await;
+    let judged = browser.sends("/requests/refused/1", "/requests/refused/1/judge", &[]).await;
+    assert_eq!((judged.status, judged.location.as_str()), (303, "/requests/1"));
+    assert_eq!(browser.gets("/requests/refused/1").await.status, 404);
+    drop(browser);
+    bridge.forwards().await;
+    assert_eq!(bridge.delivery_states(), [Delivered]);
 }
 
 #[actix_web::test]
