@@ -10,7 +10,7 @@ use salebridge::domain::Secret;
 use salebridge::verify::Secrets;
 use serde_json::{Value, json};
 
-use crate::harness::webhooks::{SECRET, signed, stripe, stripe_checkout, who};
+use crate::harness::webhooks::{SECRET, signed, stripe, stripe_checkout, stripe_invoice, who};
 use crate::harness::{Bridge, configuration};
 
 const TOKEN: &str = "a token that nobody can guess";
@@ -389,6 +389,34 @@ async fn what_was_refused_is_explained_and_judged_again_once_it_is_mended() {
     drop(browser);
     bridge.forwards().await;
     assert_eq!(bridge.delivery_states(), [Delivered]);
+}
+
+#[actix_web::test]
+async fn two_sales_that_may_be_one_are_shown_with_both_stories() {
+    let mut bridge = Bridge::new().await;
+    bridge.receives("stripe", &sales_of(1, "user")).await;
+    bridge.receives("stripe", &stripe_invoice(1, 1, "subscription_cycle", &who("click-1", "user"))).await;
+    bridge.receives("stripe", &sales_of(2, "user")).await;
+    bridge.forwards().await;
+    let tie = json!({"id": "inpay_1", "invoice": "in_1", "payment": {"payment_intent": "pi_1", "type": "payment_intent"}, "customer": "cus_1"});
+    bridge.receives("stripe", &stripe("evt_tie", "invoice_payment.paid", &tie)).await;
+    bridge.forwards().await;
+    let browser = Browser::known(&bridge).await;
+    assert!(browser.sees("/").await.contains("href=\"/sales?double=yes\""), "it needs a person");
+    let list = browser.sees("/sales?double=yes").await;
+    for (sale, is_there) in [(1, true), (2, true), (3, false)] {
+        assert_eq!(list.contains(&format!("href=\"/sales/{sale}\"")), is_there, "{list}");
+    }
+    let story = browser.sees("/sales/1").await;
+    for fact in [
+        "Possible double count",
+        "<a href=\"/sales/2\">Sale 2</a>",
+        "<a href=\"/requests/4\">request 4</a> shows",
+        "What happened to sale 2",
+    ] {
+        assert!(story.contains(fact), "{fact}: {story}");
+    }
+    assert_eq!(story.matches("attempt 1 at sale to cutmeshort").count(), 2, "both timelines");
 }
 
 #[actix_web::test]
