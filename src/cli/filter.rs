@@ -110,6 +110,7 @@ impl Sales {
     pub(super) fn filter(&self, store: &dyn Store, config: &Path) -> Result<(SaleFilter, &Extent), Failure> {
         known_source(self.source.as_deref(), store, config)?;
         let filter = SaleFilter {
+            is_double: false,
             source: self.source.clone(),
             state: self.state.clone(),
             mode: self.mode,
