@@ -31,7 +31,35 @@ pub struct Request {
     pub received_at: Timestamp,
 }
 
+/// What stands where a value must not be shown.
+const REDACTED: &str = "[redacted]";
+/// Whatever a pack says: what is called so opens or signs something.
+const PRIVATE_HEADERS: [&str; 9] =
+    ["authorization", "cookie", "signature", "token", "secret", "hmac", "password", "api-key", "apikey"];
+const PRIVATE_QUERIES: [&str; 8] = ["signature", "token", "secret", "hmac", "password", "key", "hash", "sign"];
+
 impl Request {
+    /// The headers as people may see them: without signatures, passwords and cookies. `is_own` says of a name (in lower case) that the
+    /// provider signs or opens with it.
+    pub fn shown_headers(&self, is_own: impl Fn(&str) -> bool) -> Vec<(&str, &str)> {
+        let is_private = |name: &str| PRIVATE_HEADERS.iter().any(|part| name.contains(part)) || is_own(name);
+        self.headers.iter().map(|(name, value)| (name, if is_private(name) { REDACTED } else { value })).collect()
+    }
+
+    /// The same for the query, where there is one.
+    pub fn shown_query(&self, is_own: impl Fn(&str) -> bool) -> Option<String> {
+        let is_private = |written: &str| {
+            let name = form_urlencoded::parse(written.as_bytes()).next().map(|(name, _)| name.to_ascii_lowercase());
+            let name = name.unwrap_or_default();
+            PRIVATE_QUERIES.iter().any(|part| name.contains(part)) || is_own(&name)
+        };
+        let shown = self.query.as_deref()?.split('&').map(|pair| match pair.split_once('=') {
+            Some((name, _)) if is_private(name) => format!("{name}={REDACTED}"),
+            Some(_) | None => pair.to_owned(),
+        });
+        Some(shown.collect::<Vec<_>>().join("&"))
+    }
+
     /// The only value of this name in the query, decoded; `None` where there is none, or several that differ.
     pub fn query_value(&self, name: &str) -> Option<Cow<'_, str>> {
         let pairs = form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes());
@@ -69,5 +97,34 @@ impl Headers {
     /// All headers, in the order of arrival.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_signs_or_opens_something_is_not_shown() {
+        let mut headers = Headers::default();
+        for (name, value) in
+            [("X-Acme-Hmac-Sha256", "c2VjcmV0"), ("X-Own", "own"), ("Authorization", "Basic YTpi"), ("Host", "x")]
+        {
+            headers.add(name, value);
+        }
+        let request = Request {
+            source: "acme".to_owned(),
+            headers,
+            body: Vec::new(),
+            query: Some("id=1&Sig%6Eature=abc&mine=2&flag".to_owned()),
+            url: None,
+            path_token: None,
+            peer: None,
+            received_at: Timestamp::UNIX_EPOCH,
+        };
+        let shown: Vec<&str> = request.shown_headers(|name| name == "x-own").into_iter().map(|(_, value)| value).collect();
+        assert_eq!(shown, [REDACTED, REDACTED, REDACTED, "x"]);
+        let query = request.shown_query(|name| name == "mine");
+        assert_eq!(query.as_deref(), Some("id=1&Sig%6Eature=[redacted]&mine=[redacted]&flag"));
     }
 }

@@ -39,8 +39,7 @@ use serde::Serialize;
 
 use crate::attribute::{EventOutcome, Ledger, Slice, Wanted};
 use crate::domain::{
-    AdjustmentRule, Answer, AttemptOutcome, DeliveryId, DeliveryState, Outgoing, Request, RequestId, SaleId, Tallied, Tallies,
-    Timestamp,
+    AdjustmentRule, Answer, AttemptOutcome, DeliveryId, DeliveryState, Outgoing, Request, RequestId, SaleId, Tallied, Timestamp,
 };
 use crate::verify::Verified;
 
@@ -687,12 +686,6 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`Error::Unavailable`].
     fn queues(&self) -> Result<QueueView, Error>;
-
-    /// Changes hourly counts that are not changed beside what they count.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`]; then nothing is counted.
-    async fn tally(&self, counts: Tallies, now: Timestamp) -> Result<(), Error>;
 
     /// The hourly counts of one kind from an hour (since 1970) on, by hour.
     ///

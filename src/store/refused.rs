@@ -10,9 +10,6 @@ use serde_json::{Value, json};
 use crate::domain::{Request, RequestId, Timestamp};
 use crate::verify::TokenMark;
 
-/// What stands where a value must not be shown.
-const REDACTED: &str = "[redacted]";
-
 /// The number of a refused request; it is never used again.
 pub type RefusedId = i64;
 
@@ -133,28 +130,11 @@ impl RefusedRequest {
 
     /// The headers as they may be shown: without signatures, passwords and cookies.
     pub fn shown_headers(&self) -> Vec<(&str, &str)> {
-        let is_private = |name: &str| {
-            let usual = ["authorization", "cookie", "signature", "token", "secret", "hmac", "password", "api-key", "apikey"];
-            usual.iter().any(|part| name.contains(part)) || self.private_headers.iter().any(|private| private == name)
-        };
-        self.request.headers.iter().map(|(name, value)| (name, if is_private(name) { REDACTED } else { value })).collect()
+        self.request.shown_headers(|name| self.private_headers.iter().any(|private| private == name))
     }
 
     /// The query as it may be shown, where there is one.
     pub fn shown_query(&self) -> Option<String> {
-        let query = self.request.query.as_deref()?;
-        let shown = query.split('&').map(|pair| match pair.split_once('=') {
-            Some((name, _)) if self.is_private_query(name) => format!("{name}={REDACTED}"),
-            Some(_) | None => pair.to_owned(),
-        });
-        Some(shown.collect::<Vec<_>>().join("&"))
-    }
-
-    fn is_private_query(&self, written: &str) -> bool {
-        let usual = ["signature", "token", "secret", "hmac", "password", "key", "hash", "sign"];
-        let name =
-            form_urlencoded::parse(written.as_bytes()).next().map(|(name, _)| name.to_ascii_lowercase()).unwrap_or_default();
-        usual.iter().any(|part| name.contains(part))
-            || self.private_queries.iter().any(|private| private.eq_ignore_ascii_case(&name))
+        self.request.shown_query(|name| self.private_queries.iter().any(|private| private.eq_ignore_ascii_case(name)))
     }
 }

@@ -25,7 +25,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::openapi::{Operation, document, json_of, routes as routes_of};
-pub(super) use self::requests::shown_headers;
+pub(super) use self::requests::{shown_headers, shown_query};
 pub(super) use self::sources::shown_url;
 use super::State;
 use super::problem::Problem;

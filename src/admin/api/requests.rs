@@ -21,9 +21,6 @@ use crate::pack::Source;
 use crate::remap::{Outcome, Remapper};
 use crate::store::{Page, Past, RequestFilter, RequestView};
 
-/// Headers that are nobody's to read, whatever the pack says.
-const SECRET_HEADERS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
-
 pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/api/v1/requests", "listRequests", "Requests, a page at a time.", json_of::<Page<RequestView>>(), || {
@@ -105,7 +102,7 @@ struct WholeRequest {
     view: RequestView,
     /// Its headers, in the order of arrival. What signs or opens something is `[redacted]`.
     headers: Vec<Header>,
-    /// The query of the URL that was called.
+    /// The query of the URL that was called; what signs or opens something is `[redacted]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     query: Option<String>,
     /// Its body, where that is UTF-8.
@@ -161,13 +158,14 @@ async fn list(state: Data<State>, query: Query<RequestsQuery>) -> Answered<Page<
 
 async fn show(state: Data<State>, path: Path<RequestId>) -> Answered<WholeRequest> {
     let (view, request) = request(&state, path.into_inner()).await?;
-    let headers = shown_headers(&request, state.sources.get(&request.source).map(|source| &**source));
+    let source = state.sources.get(&request.source).map(|source| &**source);
+    let (headers, query) = (shown_headers(&request, source), shown_query(&request, source));
     let headers = headers.into_iter().map(|(name, value)| Header { name, value }).collect();
     let (body, body_base64) = match String::from_utf8(request.body) {
         Ok(text) => (Some(text), None),
         Err(error) => (None, Some(BASE64_STANDARD.encode(error.as_bytes()))),
     };
-    Ok(Json(WholeRequest { view, headers, query: request.query, body, body_base64 }))
+    Ok(Json(WholeRequest { view, headers, query, body, body_base64 }))
 }
 
 async fn body(state: Data<State>, path: Path<RequestId>) -> Result<HttpResponse, Problem> {
@@ -213,11 +211,12 @@ async fn request(state: &Data<State>, id: RequestId) -> Result<(RequestView, Req
 /// Headers as people may see them.
 pub(in crate::admin) fn shown_headers(request: &Request, source: Option<&Source>) -> Vec<(String, String)> {
     let own: BTreeSet<&str> = source.map(|source| source.pack.scheme.own_headers()).unwrap_or_default();
-    let is_secret = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        own.contains(&*name) || SECRET_HEADERS.contains(&&*name) || name.contains("signature") || name.contains("token")
-    };
-    let shown =
-        |(name, value): (&str, &str)| (name.to_owned(), if is_secret(name) { "[redacted]".to_owned() } else { value.to_owned() });
-    request.headers.iter().map(shown).collect()
+    let shown = request.shown_headers(|name| own.iter().any(|known| known.eq_ignore_ascii_case(name)));
+    shown.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// The query as people may see it.
+pub(in crate::admin) fn shown_query(request: &Request, source: Option<&Source>) -> Option<String> {
+    let own: BTreeSet<&str> = source.map(|source| source.pack.scheme.own_queries()).unwrap_or_default();
+    request.shown_query(|name| own.iter().any(|known| known.eq_ignore_ascii_case(name)))
 }

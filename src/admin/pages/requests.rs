@@ -10,11 +10,10 @@ use super::paging::{Asked, Choice, Turns, choices};
 use super::sale::shown_kind;
 use super::terms;
 use super::visitor::{Answer, Fault, Visitor, page};
-use crate::admin::api::shown_headers;
+use crate::admin::api::{shown_headers, shown_query};
 use crate::attribute::EventOutcome;
 use crate::domain::{Request, RequestId, Timestamp};
 use crate::explain::{self, EventVerdict};
-use crate::pack::Source;
 use crate::store::{EventView, RequestFilter, RequestView};
 
 /// So much of a body that is no text is shown, in hexadecimal.
@@ -226,7 +225,7 @@ pub(super) async fn show(visitor: Visitor, path: Path<RequestId>) -> Answer {
         stands: badge(tone, text),
         events: view.events.iter().map(happened).collect(),
         headers: headers.iter().map(|(name, value)| (code(name), words(value))).collect(),
-        query: request.query.as_deref().map(|query| shown_query(query, source)),
+        query: shown_query(&request, source).as_deref().map(words),
         is_cut: (!is_text && request.body.len() > HEX_LIMIT_BYTES) || shown.to_string().ends_with('…'),
         body: shown,
         is_text,
@@ -262,16 +261,4 @@ fn shown_body(body: &[u8]) -> (String, bool) {
 fn indented(body: &[u8]) -> Option<Html> {
     let value: serde_json::Value = serde_json::from_slice(body.get(..).filter(|body| body.len() <= INDENT_LIMIT_BYTES)?).ok()?;
     serde_json::to_string_pretty(&value).ok().map(|text| sent(&text))
-}
-
-/// A query without what signs or opens something.
-fn shown_query(query: &str, source: Option<&Source>) -> Html {
-    let own = source.map(|source| source.pack.scheme.own_queries()).unwrap_or_default();
-    let is_secret = |name: &str| {
-        let lower = name.to_ascii_lowercase();
-        own.contains(name) || ["signature", "token", "secret", "key"].iter().any(|word| lower.contains(word))
-    };
-    let pairs = form_urlencoded::parse(query.as_bytes());
-    let shown = pairs.map(|(name, value)| format!("{name}={}", if is_secret(&name) { "[redacted]" } else { &*value }));
-    words(&shown.collect::<Vec<_>>().join("&"))
 }

@@ -34,7 +34,7 @@ use super::{
     SaleFilter, SaleView, Store, StoredRequest, TallyLine, UpstreamView, Watched, WhichRefused,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
-use crate::domain::{DeliveryId, Request, RequestId, SaleId, Secret, Tallied, Tallies, Timestamp};
+use crate::domain::{DeliveryId, Request, RequestId, SaleId, Secret, Tallied, Timestamp};
 use crate::verify::Verified;
 
 /// A transaction that others stand in the way of is made so often; the last time everybody else waits for it.
@@ -487,10 +487,6 @@ impl Store for Postgres {
 
     fn queues(&self) -> Result<QueueView, Error> {
         self.read(views::queues)
-    }
-
-    async fn tally(&self, counts: Tallies, now: Timestamp) -> Result<(), Error> {
-        self.write(move |session| tallies::add(session, &counts, now)).await
     }
 
     fn tallies(&self, what: Tallied, since: i64) -> Result<Vec<TallyLine>, Error> {

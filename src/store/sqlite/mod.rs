@@ -32,7 +32,7 @@ use super::{
     SaleFilter, SaleView, Store, StoredRequest, TallyLine, UpstreamView, Watched, WhichRefused,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
-use crate::domain::{DeliveryId, Request, RequestId, SaleId, Tallied, Tallies, Timestamp};
+use crate::domain::{DeliveryId, Request, RequestId, SaleId, Tallied, Timestamp};
 use crate::verify::Verified;
 
 /// So long a write waits for another process that writes, such as `deliveries retry`.
@@ -334,10 +334,6 @@ impl Store for Sqlite {
 
     fn queues(&self) -> Result<QueueView, Error> {
         self.look(|connection| views::queues(connection))
-    }
-
-    async fn tally(&self, counts: Tallies, now: Timestamp) -> Result<(), Error> {
-        self.writer.run(move |connection| tallies::add(connection, &counts, now)).await
     }
 
     fn tallies(&self, what: Tallied, since: i64) -> Result<Vec<TallyLine>, Error> {
