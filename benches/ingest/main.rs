@@ -6,9 +6,11 @@
 
 #![allow(clippy::float_arithmetic, clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::print_stdout, missing_docs)]
 
+mod fill;
 mod floor;
 mod load;
 mod options;
+mod pages;
 mod process;
 mod scale;
 mod webhook;
@@ -44,6 +46,9 @@ fn main() -> Result<(), Failure> {
     }
     if arguments.get(1).map(String::as_str) == Some("scale") {
         return scale::run(&arguments);
+    }
+    if arguments.get(1).map(String::as_str) == Some("pages") {
+        return pages::run(&arguments);
     }
     let number = |name, default| options::number(&arguments, name, default);
     let ids = if arguments.iter().any(|argument| argument == "--random-ids") { Ids::Random } else { Ids::Timed };

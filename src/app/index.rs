@@ -8,7 +8,7 @@ use crate::pipeline::Bell;
 use crate::store::Store;
 
 /// It looks for new blocks so often.
-const INTERVAL: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_secs(10);
 /// The pause after a block, so that no webhook waits for many of them.
 const PAUSE: Duration = Duration::from_millis(20);
 

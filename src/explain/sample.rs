@@ -1,5 +1,7 @@
 //! A shipped case, signed with a source's own secret and judged: shows that the secret and the pack fit, and stores nothing.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -19,9 +21,9 @@ pub struct Sampled {
 /// The names of the cases of a source's pack; those of which a sale comes first.
 pub fn case_names(source: &Source) -> Vec<&str> {
     let folder = &source.pack.folder;
-    let is_sale = |stem: &str| folder.cases().any(|(file, _)| file.strip_suffix(".sale.json") == Some(stem));
+    let sales: BTreeSet<&str> = folder.cases().filter_map(|(file, _)| file.strip_suffix(".sale.json")).collect();
     let mut names: Vec<&str> = folder.cases().filter_map(|(file, _)| file.strip_suffix(".http")).collect();
-    names.sort_by_key(|name| (!is_sale(name), *name));
+    names.sort_by_key(|name| (!sales.contains(name), *name));
     names
 }
 

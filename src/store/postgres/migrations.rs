@@ -6,11 +6,12 @@ use super::session::failed;
 use crate::store::Error;
 
 /// All migrations, oldest first. A released one is never edited.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_tallies.sql"),
     include_str!("migrations/0003_alarms.sql"),
     include_str!("migrations/0004_refused.sql"),
+    include_str!("migrations/0005_found.sql"),
 ];
 
 /// The advisory lock under which the layout is changed: the letters of "salebrid".

@@ -56,7 +56,7 @@ pub(in crate::store) const TABLES: [Table; 20] = [
     table("attempts", 2, "delivery, number, started_at, finished_at, outcome, status, reason, request, answer"),
     table("upstreams", 1, "name, paused, reason, since, by_hand"),
     table("tallies", 6, "what, hour, source, label, currency, shard, number, units, rest, last_at"),
-    table("sale_hashes", 1, "last, hashes"),
+    table("sale_hashes", 2, "part, last, hashes"),
     table("sale_hashes_later", 2, "hash, sale"),
     table("alarms", 1, "name, since, told_at, level, changed_at, what"),
     table(

@@ -1,8 +1,9 @@
 //! Sales by what people know of them: an invoice, an e-mail address, a customer, a click, a provider's id.
 //!
 //! An index over each of these would cost every sale a write in a place of chance. Instead, once a block of sales is some minutes old,
-//! the hashes of their values are written together, sorted, into one row. A search looks through the blocks, reads what they point at,
-//! and compares the values themselves. What changes later is noted by itself.
+//! the hashes of their values are written together, sorted, in a few parts by their highest bits. A search looks through that part of
+//! every block in which its hash would stand, reads the sales it points at, and compares the values themselves. What changes later is
+//! noted by itself.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +16,12 @@ use crate::store::Error;
 
 /// So many numbers of sales make a block.
 const BLOCK: SaleId = 1024;
-/// A sale that is so old is in nobody's open transaction any more.
-const SETTLED_AFTER_MILLIS: i64 = 10 * 60 * 1000;
+/// Parts of a block. More would make a search shorter and writing a block longer: each part is a page.
+const PARTS: u32 = 64;
+/// After so long most of what changes a sale has come.
+const SETTLED_AFTER_MILLIS: i64 = 30 * 1000;
+/// After so long a sale is also in no other process' open transaction any more.
+const SETTLED_AFTER_MILLIS_SHARED: i64 = 10 * 60 * 1000;
 /// Bytes of an entry: the hash, and the sale's place in its block.
 const ENTRY: usize = 6;
 /// A search that finds more is too wide.
@@ -34,7 +39,8 @@ pub(in crate::store) fn seal(db: &dyn Db, now: Timestamp) -> Result<bool, Error>
     }
     let sql = "SELECT COALESCE(MAX(counted_at), 0) FROM sales WHERE id >= ?1 AND id <= ?2";
     let counted_at: i64 = db.value(sql, values![first, last])?;
-    if counted_at > now.as_millisecond() - SETTLED_AFTER_MILLIS {
+    let settled_after = if db.dialect().is_shared { SETTLED_AFTER_MILLIS_SHARED } else { SETTLED_AFTER_MILLIS };
+    if counted_at > now.as_millisecond() - settled_after {
         return Ok(false);
     }
     let sql = format!("SELECT {COLUMNS} FROM sales WHERE id >= ?1 AND id <= ?2 ORDER BY id{}", db.dialect().for_update);
@@ -46,9 +52,13 @@ pub(in crate::store) fn seal(db: &dyn Db, now: Timestamp) -> Result<bool, Error>
     })?;
     entries.sort_unstable();
     entries.dedup();
-    let hashes: Vec<u8> =
-        entries.iter().flat_map(|(hash, place)| hash.to_be_bytes().into_iter().chain(place.to_be_bytes())).collect();
-    db.write("INSERT INTO sale_hashes (last, hashes) VALUES (?1, ?2) ON CONFLICT DO NOTHING", values![last, hashes])?;
+    // Every part is written, also an empty one: the first tells how far the blocks reach.
+    for part in 0..PARTS {
+        let here = entries.iter().filter(|(hash, _)| part_of(*hash) == part);
+        let hashes: Vec<u8> = here.flat_map(|(hash, place)| hash.to_be_bytes().into_iter().chain(place.to_be_bytes())).collect();
+        let sql = "INSERT INTO sale_hashes (part, last, hashes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        db.write(sql, values![i64::from(part), last, hashes])?;
+    }
     Ok(true)
 }
 
@@ -75,7 +85,8 @@ pub(in crate::store) fn search(db: &dyn Db, text: &str) -> Result<Vec<SaleId>, E
     let mut found: BTreeSet<SaleId> = by_key(db, text)?;
     let wanted = hash(text);
     let mut candidates: BTreeSet<SaleId> = BTreeSet::new();
-    db.query("SELECT last, hashes FROM sale_hashes ORDER BY last", &[], &mut |row| {
+    let part = "SELECT last, hashes FROM sale_hashes WHERE part = ?1 ORDER BY last";
+    db.query(part, values![i64::from(part_of(wanted))], &mut |row| {
         let first = row.get::<SaleId>(0)? - BLOCK + 1;
         candidates.extend(places(row.bytes(1)?, wanted).map(|place| first + SaleId::from(place)));
         Ok(())
@@ -116,7 +127,7 @@ fn by_key(db: &dyn Db, text: &str) -> Result<BTreeSet<SaleId>, Error> {
 }
 
 fn sealed_through(db: &dyn Db) -> Result<SaleId, Error> {
-    db.value("SELECT COALESCE(MAX(last), 0) FROM sale_hashes", &[])
+    db.value("SELECT COALESCE(MAX(last), 0) FROM sale_hashes WHERE part = 0", &[])
 }
 
 fn next_block(sealed: SaleId) -> (SaleId, SaleId) {
@@ -143,6 +154,11 @@ fn is_known_by(row: &Row<'_>, text: &str) -> Result<bool, Error> {
 fn hash(value: &str) -> u32 {
     let digest: [u8; 32] = Sha256::digest(value.to_lowercase()).into();
     u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
+}
+
+/// The part of a block in which a hash stands.
+fn part_of(hash: u32) -> u32 {
+    hash / (u32::MAX / PARTS + 1)
 }
 
 /// The places in a block at which this hash stands.
