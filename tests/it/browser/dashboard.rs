@@ -7,7 +7,7 @@ use super::{Look, Site, visit};
 use crate::harness::process::wait_until;
 use crate::harness::webhooks::{stripe_checkout, who};
 
-const TOKEN: &str = "admin-0123456789abcdef";
+pub(super) const TOKEN: &str = "admin-0123456789abcdef";
 
 /// Every page, with what its heading says.
 const PAGES: [(&str, &str); 12] = [
@@ -32,7 +32,7 @@ fn site() -> Site {
     site
 }
 
-async fn sign_in(page: &Page, site: &Site) {
+pub(super) async fn sign_in(page: &Page, site: &Site) {
     page.go(&format!("{}/sales", site.admin)).await;
     page.fill("#token", TOKEN).await;
     page.press(Key::Enter).await;

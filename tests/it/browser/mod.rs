@@ -5,6 +5,7 @@
 
 mod axe;
 mod dashboard;
+mod mending;
 mod page;
 mod proof;
 mod site;

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -21,10 +22,16 @@ pub(crate) struct Served {
     log: PathBuf,
 }
 
-/// An upstream that accepts everything and remembers the bodies.
+/// An upstream that accepts everything, or refuses everything where it is told to, and remembers the bodies.
 pub(crate) struct Sink {
     pub(crate) address: String,
-    bodies: Arc<Mutex<Vec<String>>>,
+    memory: Arc<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    bodies: Mutex<Vec<String>>,
+    refuses: AtomicBool,
 }
 
 impl Served {
@@ -96,8 +103,8 @@ impl Sink {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let bodies = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&bodies);
+        let memory = Arc::new(Memory::default());
+        let kept = Arc::clone(&memory);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let kept = Arc::clone(&kept);
@@ -105,20 +112,32 @@ impl Sink {
                 std::thread::spawn(move || drop(accept(stream, &kept)));
             }
         });
-        Self { address, bodies }
+        Self { address, memory }
     }
 
+    /// From now on it refuses whatever it is sent, for good, or not any more.
+    pub(crate) fn refuses(&self, refuses: bool) {
+        self.memory.refuses.store(refuses, Ordering::SeqCst);
+    }
+
+    /// All that it was sent, accepted or not.
     pub(crate) fn bodies(&self) -> Vec<String> {
-        self.bodies.lock().unwrap().clone()
+        self.memory.bodies.lock().unwrap().clone()
     }
 }
 
-fn accept(stream: TcpStream, bodies: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn accept(stream: TcpStream, memory: &Memory) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     while let Some(body) = read_body(&mut reader)? {
-        bodies.lock().unwrap().push(String::from_utf8(body).unwrap());
-        writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"status\":true}")?;
+        memory.bodies.lock().unwrap().push(String::from_utf8(body).unwrap());
+        let (status, answer) = match memory.refuses.load(Ordering::SeqCst) {
+            true => ("422 Unprocessable Content", "{\"status\":false}"),
+            false => ("200 OK", "{\"status\":true}"),
+        };
+        let length = answer.len();
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{answer}");
+        writer.write_all(answer.as_bytes())?;
     }
     Ok(())
 }
