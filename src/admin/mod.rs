@@ -8,6 +8,7 @@
 
 mod api;
 mod auth;
+mod by_hand;
 mod metrics;
 mod pages;
 mod problem;

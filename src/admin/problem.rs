@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::auth::Stranger;
+use super::by_hand::NotDone;
 use crate::store::Error;
 
 /// The body of an answer that is no success.
@@ -119,6 +120,16 @@ impl From<Error> for Problem {
                 tracing::error!(%error, "the operator's request could not be answered");
                 Self::Unavailable
             }
+        }
+    }
+}
+
+impl From<NotDone> for Problem {
+    fn from(not_done: NotDone) -> Self {
+        match not_done {
+            NotDone::Missing(_) => Self::NotFound(not_done.to_string()),
+            NotDone::Sent(_) | NotDone::Merged { .. } => Self::Conflict(not_done.to_string()),
+            NotDone::Store(error) => error.into(),
         }
     }
 }

@@ -16,7 +16,7 @@ mod slice;
 mod take_back;
 mod tally;
 
-pub use by_hand::ByHand;
+pub use by_hand::{ByHand, Choice};
 pub use changes::{Changes, DoubleCount, EventOutcome, EventRecord, Merge, NewDelivery, NewFetch, NewStatement, SaleKey, Tell};
 pub use hints::{Hint, Pending};
 pub use learn::person_scope;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::attribute::Choice;
 use crate::domain::{Currency, DeliveryId, DeliveryState, RequestId, SaleId, Timestamp};
 
 /// A sale with its story.
@@ -55,6 +56,9 @@ pub struct SaleView {
     pub events: Vec<EventView>,
     /// Its deliveries.
     pub deliveries: Vec<DeliveryView>,
+    /// What a person can decide of it now, if anything. People are offered it; programs hear it when they try.
+    #[serde(skip)]
+    pub choice: Option<Choice>,
 }
 
 /// What is left of a sale, in major units with exact digits.

@@ -133,8 +133,15 @@ async fn nobody_sees_anything_without_the_token() {
         assert!(seen.location.starts_with("/sign-in"), "{path}: {}", seen.location);
         assert!(seen.text.is_empty(), "{path}: {}", seen.text);
     }
-    for path in ["/sales/search", "/deliveries/retry/confirm", "/upstreams/cutmeshort/pause", "/sources/stripe/test", "/sign-out"]
-    {
+    for path in [
+        "/sales/search",
+        "/deliveries/retry/confirm",
+        "/upstreams/cutmeshort/pause",
+        "/sources/stripe/test",
+        "/sales/1/park",
+        "/sales/1/release",
+        "/sign-out",
+    ] {
         let seen = stranger.posts(path, &[("reason", "x"), ("id", "1")], &[("Origin", ORIGIN)]).await;
         assert_eq!((seen.status, seen.location.as_str()), (303, "/sign-in"), "{path}");
     }
@@ -506,6 +513,65 @@ async fn only_what_was_confirmed_is_sent_again() {
     let late = browser.sends("/deliveries", "/deliveries/retry/confirm", &[("id", "1")]).await;
     assert_eq!(late.location, "/deliveries?resumed=0");
     assert_eq!(bridge.delivery_states(), [Delivered, Dead, Delivered]);
+}
+
+#[actix_web::test]
+async fn a_sale_is_kept_back_until_it_is_let_go_and_nobody_is_offered_what_cannot_be() {
+    let mut bridge = Bridge::new().await;
+    bridge.receives("stripe", &sales_of(1, "user")).await;
+    bridge.receives("stripe", &sales_of(2, "user")).await;
+    // Sale 4 turns out to be sale 3 before either is sent.
+    bridge.receives("stripe", &sales_of(3, "user")).await;
+    bridge.receives("stripe", &stripe_invoice(3, 3, "subscription_cycle", &who("click-3", "user"))).await;
+    let tie = json!({"id": "inpay_3", "invoice": "in_3", "payment": {"payment_intent": "pi_3", "type": "payment_intent"}, "customer": "cus_3"});
+    bridge.receives("stripe", &stripe("evt_tie", "invoice_payment.paid", &tie)).await;
+    bridge.settles().await;
+    let offered = async |browser: &Browser<'_>, sale: u32| {
+        let page = browser.sees(&format!("/sales/{sale}")).await;
+        ["park", "release"].map(|word| page.contains(&format!("action=\"/sales/{sale}/{word}\"")))
+    };
+    let (park, release) = ("/sales/1/park", "/sales/1/release");
+    {
+        let browser = Browser::known(&bridge).await;
+        assert_eq!(offered(&browser, 1).await, [true, false]);
+        for reason in [" ", &"x".repeat(501)] {
+            assert_eq!(browser.sends("/sales/1", park, &[("reason", reason)]).await.status, 422, "{reason}");
+        }
+        let word = word(&browser.sees("/sales/1").await);
+        let fields = [("reason", "mine"), ("word", word.as_str())];
+        assert_eq!(browser.posts(park, &fields[..1], &[("Origin", ORIGIN)]).await.status, 403, "no form of ours");
+        assert_eq!(browser.posts(park, &fields, &[("Origin", "https://evil.example")]).await.status, 403);
+        assert_eq!(bridge.sales()[0].state, "ready", "nothing was changed");
+
+        let parked = browser.sends("/sales/1", park, &[("reason", "<b>fraud</b>?")]).await;
+        assert_eq!((parked.status, parked.location.as_str()), (303, "/sales/1"));
+        let told = browser.sees("/sales/1").await;
+        for fact in ["parked: by_hand", "&#60;b&#62;fraud&#60;/b&#62;?"] {
+            assert!(told.contains(fact), "{fact}: {told}");
+        }
+        assert_eq!(offered(&browser, 1).await, [false, true]);
+        assert_eq!(browser.sends("/sales/1", park, &[("reason", "another")]).await.status, 303, "it is so already");
+        assert!(browser.sees("/sales/1").await.contains("fraud"), "the first reason stays");
+    }
+    bridge.forwards().await;
+    assert_eq!(bridge.upstream_bodies().await.len(), 2, "the others are sent");
+    {
+        let browser = Browser::known(&bridge).await;
+        for (sale, why) in [(2, "what was sent cannot be kept back"), (4, "sale 3 stands for sale 4")] {
+            assert_eq!(offered(&browser, sale).await, [false, false], "sale {sale}");
+            for word in ["park", "release"] {
+                let late = browser.sends("/sales/1", &format!("/sales/{sale}/{word}"), &[("reason", "too late")]).await;
+                assert!(late.status == 409 && late.text.contains(why), "{sale} {word}: {}", late.text);
+                assert_eq!(browser.sends("/sales/1", &format!("/sales/99/{word}"), &[("reason", "x")]).await.status, 404);
+            }
+        }
+        let released = browser.sends("/sales/1", release, &[]).await;
+        assert_eq!((released.status, released.location.as_str()), (303, "/sales/1"));
+        assert_eq!(offered(&browser, 1).await, [true, false]);
+    }
+    bridge.forwards().await;
+    assert_eq!(bridge.upstream_bodies().await.len(), 3, "it is sent after all, once");
+    assert_eq!(offered(&Browser::known(&bridge).await, 1).await, [false, false]);
 }
 
 #[actix_web::test]

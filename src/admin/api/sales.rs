@@ -1,7 +1,5 @@
 //! Sales: listed, searched, told whole, kept back and let go.
 
-use std::sync::{Arc, Mutex};
-
 use actix_web::web::{self, Data, Json, Path, Query};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,9 +9,8 @@ use super::query::{Order, instant, paging, text};
 use super::{Answered, read};
 use crate::admin::State;
 use crate::admin::problem::Problem;
-use crate::attribute::{ByHand, Ledger, Wanted};
 use crate::domain::{Mode, SaleId};
-use crate::store::{Fold, IdentityView, Page, SaleFilter, SaleView};
+use crate::store::{IdentityView, Page, SaleFilter, SaleView};
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -188,33 +185,14 @@ async fn show(state: Data<State>, path: Path<SaleId>) -> Answered<SaleView> {
 
 async fn park(state: Data<State>, path: Path<SaleId>, body: Json<Park>) -> Answered<SaleView> {
     let (id, reason) = (path.into_inner(), text("reason", &body.reason, 500)?);
-    decide(&state, id, Box::new(move |ledger| ledger.park(id, &reason))).await
+    state.park(id, reason).await?;
+    sale(&state, id).await
 }
 
 async fn release(state: Data<State>, path: Path<SaleId>, _: Json<Nothing>) -> Answered<SaleView> {
-    let (id, rules, now) = (path.into_inner(), state.rules.clone(), state.clock.now());
-    decide(&state, id, Box::new(move |ledger| ledger.let_go(id, &rules, now))).await
-}
-
-/// A person's word on one sale, in one transaction.
-async fn decide(state: &Data<State>, id: SaleId, mut word: Box<dyn FnMut(&mut Ledger) -> ByHand + Send>) -> Answered<SaleView> {
-    let mut wanted = Wanted::default();
-    wanted.sales.insert(id);
-    let outcome = Arc::new(Mutex::new(ByHand::Missing));
-    let told = Arc::clone(&outcome);
-    let fold: Fold = Box::new(move |ledger| *told.lock().expect("nobody panics while they hold it") = word(ledger));
-    state.store.remap(wanted, state.clock.now(), fold).await?;
-    let outcome = *outcome.lock().expect("nobody panics while they hold it");
-    match outcome {
-        ByHand::Done => state.ring(),
-        ByHand::Already => {}
-        ByHand::Missing => return Err(Problem::NotFound(format!("there is no sale {id}"))),
-        ByHand::Sent => {
-            return Err(Problem::Conflict(format!("sale {id} was handed to a sender: what was sent cannot be kept back")));
-        }
-        ByHand::Merged(into) => return Err(Problem::Conflict(format!("sale {into} stands for sale {id}"))),
-    }
-    sale(state, id).await
+    let id = path.into_inner();
+    state.let_go(id).await?;
+    sale(&state, id).await
 }
 
 async fn sale(state: &Data<State>, id: SaleId) -> Answered<SaleView> {

@@ -3,7 +3,7 @@
 //! | path | room |
 //! |---|---|
 //! | `/` | how it goes |
-//! | `/sales…` | the ledger: listed, searched, told whole |
+//! | `/sales…` | the ledger: listed, searched, told whole, kept back and let go |
 //! | `/requests…` | the inbox: what came, to the byte, and what today's pack makes of it |
 //! | `/deliveries…` | the queues: every attempt, and sending again |
 //! | `/sources…` | where webhooks come from: what to paste, what to switch on, a test |
@@ -73,6 +73,8 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
         .route("/sales", web::get().to(sales::list))
         .route("/sales/search", web::post().to(sales::search))
         .route("/sales/{id}", web::get().to(sale::show))
+        .route("/sales/{id}/park", web::post().to(sale::park))
+        .route("/sales/{id}/release", web::post().to(sale::release))
         .route("/requests", web::get().to(requests::list))
         .route("/requests/refused", web::get().to(refused::list))
         .route("/requests/refused/{id}", web::get().to(refused::show))

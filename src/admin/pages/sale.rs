@@ -1,4 +1,5 @@
-//! One sale with its whole story: what it amounts to and how, where each field came from, why it is counted once, what happened to it.
+//! One sale with its whole story: what it amounts to and how, where each field came from, why it is counted once, what happened to it;
+//! kept back and let go by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,8 @@ use super::html::{Html, badge, code, dash, linked, money, told, when, words};
 use super::layout::{Layout, Room};
 use super::sales::amount;
 use super::terms;
-use super::visitor::{Answer, Fault, Visitor, page};
+use super::visitor::{Answer, Fault, Form, Visitor, lead_to, page};
+use crate::attribute::Choice;
 use crate::domain::{SaleId, Timestamp};
 use crate::store::{DeliveryView, EventView, SaleView};
 
@@ -42,6 +44,8 @@ struct Page {
     requests: Vec<i64>,
     schemes: Vec<String>,
     deliveries: Vec<Told>,
+    can_be_parked: bool,
+    can_be_let_go: bool,
 }
 
 struct Field {
@@ -113,7 +117,23 @@ pub(super) async fn show(visitor: Visitor, path: Path<SaleId>) -> Answer {
         requests: requests.into_iter().collect(),
         schemes: source.map(|source| source.pack.scheme.describe()).unwrap_or_default(),
         deliveries: sale.deliveries.iter().map(|delivery| Told::of(delivery, now)).collect(),
+        can_be_parked: sale.choice == Some(Choice::Park),
+        can_be_let_go: sale.choice == Some(Choice::LetGo),
     })
+}
+
+/// `POST /sales/{id}/park`.
+pub(super) async fn park(path: Path<SaleId>, form: Form) -> Answer {
+    let id = path.into_inner();
+    form.visitor.state.park(id, form.reason()?).await?;
+    Ok(lead_to(&format!("/sales/{id}")))
+}
+
+/// `POST /sales/{id}/release`.
+pub(super) async fn release(path: Path<SaleId>, form: Form) -> Answer {
+    let id = path.into_inner();
+    form.visitor.state.let_go(id).await?;
+    Ok(lead_to(&format!("/sales/{id}")))
 }
 
 /// Each field with where it came from; those that are missing as well, with the reason.

@@ -13,7 +13,7 @@ use crate::domain::{AttemptOutcome, Currency, Timestamp};
 use crate::forward::{Sample, Trial, Upstream};
 use crate::store::UpstreamView;
 
-/// A reason or an id is not longer.
+/// A click or a customer is not longer.
 const TEXT_LIMIT: usize = 500;
 /// A test sale that was shown is sent within so many seconds.
 const SHOWN_SECS: i64 = 3_600;
@@ -104,8 +104,7 @@ fn row(upstream: &Upstream, queues: &[UpstreamView], now: Timestamp) -> Row {
 /// `POST /upstreams/{name}/pause`.
 pub(super) async fn pause(path: Path<String>, form: Form) -> Answer {
     let upstream = find(&form.visitor, &path)?;
-    let reason = form.text("reason", TEXT_LIMIT)?;
-    let reason = reason.ok_or_else(|| Fault::Invalid("Say why, for whoever looks at it next.".to_owned()))?;
+    let reason = form.reason()?;
     set_paused(&form.visitor, &upstream, Some(reason)).await
 }
 

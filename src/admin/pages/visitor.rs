@@ -15,6 +15,7 @@ use askama::Template;
 use super::layout::{Layout, Room};
 use crate::admin::State;
 use crate::admin::auth::Stranger;
+use crate::admin::by_hand::NotDone;
 use crate::domain::Timestamp;
 use crate::store::{Error, Store};
 
@@ -148,6 +149,14 @@ impl Form {
         }
         Ok(Some(value.to_owned()))
     }
+
+    /// Why a person does something, which is asked for.
+    ///
+    /// # Errors
+    /// It is missing, or longer than 500 characters.
+    pub(super) fn reason(&self) -> Result<String, Fault> {
+        self.text("reason", 500)?.ok_or_else(|| Fault::Invalid("Say why, for whoever looks at it next.".to_owned()))
+    }
 }
 
 /// The fields of a form.
@@ -234,6 +243,17 @@ impl ResponseError for Fault {
         let (status, title, text) = self.words();
         let html = ErrorPage { layout: Layout::new(Room::None, title, None, false), text }.render();
         HttpResponse::build(status).content_type("text/html; charset=utf-8").body(html.unwrap_or_else(|_| text.to_owned()))
+    }
+}
+
+impl From<NotDone> for Fault {
+    fn from(not_done: NotDone) -> Self {
+        let text = format!("Nothing was changed, because {not_done}.");
+        match not_done {
+            NotDone::Missing(_) => Self::NotFound(text),
+            NotDone::Sent(_) | NotDone::Merged { .. } => Self::Conflict(text),
+            NotDone::Store(error) => error.into(),
+        }
     }
 }
 

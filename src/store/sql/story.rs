@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::row::{STATEMENT_COLUMNS, origin, statement};
 use super::views::{EVENT_COLUMNS, event_view, select_deliveries};
 use super::{Db, values};
+use crate::attribute::Choice;
 use crate::domain::{Balance, Found, Key, Sale, SaleId, SaleState, Statement, invoice_id};
 use crate::store::{AdjustmentView, BalanceView, DoubleView, Error, EventView, SaleView};
 
@@ -41,6 +42,7 @@ pub(super) fn sale_view(db: &dyn Db, sale: &Sale) -> Result<SaleView, Error> {
         double_counts: Vec::new(),
         events: events(db, sale.id)?,
         deliveries: select_deliveries(db, "WHERE d.sale = ?1 ORDER BY d.id", values![sale.id])?,
+        choice: Choice::of(sale).ok(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What went wrong is mended by a person, in the browser from the first look to the proof that it is well.
 
 use serde_json::Value;
+use thirtyfour::Key;
 
 use super::dashboard::{TOKEN, sign_in};
 use super::page::Page;
@@ -107,4 +108,52 @@ async fn a_wrong_secret_is_found_and_mended_and_what_was_refused_is_accepted() {
     })
     .await;
     assert_eq!(site.upstream.bodies().len(), 1);
+}
+
+#[actix_web::test]
+#[ignore = "needs scripts/with-browser"]
+async fn a_sale_is_kept_back_and_let_go() {
+    for look in [Look::DESKTOP, Look::PHONE.dark()] {
+        let site = Site::start(&format!("token = \"{TOKEN}\""));
+        visit(look, async |page| {
+            sign_in(page, &site).await;
+            enter(page, "/upstreams", "Upstreams").await;
+            page.fill("form[action$='/pause'] input[name=reason]", "to have time to think").await;
+            page.press(Key::Enter).await;
+            page.wait_for_text("main", "to have time to think").await;
+            site.receives("stripe", &sale(1));
+            wait_for_delivery(&site, "due");
+
+            let path = format!("{}/sales/1", site.admin);
+            page.go(&path).await;
+            page.click("details:has(form[action='/sales/1/park']) summary").await;
+            page.wait_for_text("form[action='/sales/1/park']", "it is sent to nobody until a person lets it go").await;
+            page.can_be_used_by_all().await;
+            page.fill("form[action='/sales/1/park'] input[name=reason]", "looks like fraud").await;
+            page.press(Key::Enter).await;
+            page.wait_for_text("main .head", "parked: by_hand").await;
+            page.wait_for_text("main", "looks like fraud").await;
+            assert_eq!(page.count("form[action='/sales/1/park']").await, 0, "what is kept back is not offered to be");
+            page.can_be_used_by_all().await;
+
+            // What comes later is sent, and it is not.
+            enter(page, "/upstreams", "Upstreams").await;
+            page.click("form[action$='/resume'] button").await;
+            page.find("form[action$='/pause']").await;
+            site.receives("stripe", &sale(2));
+            wait_for_delivery(&site, "delivered");
+            assert!(site.upstream.bodies().iter().all(|body| body.contains("c-2")), "{:?}", site.upstream.bodies());
+
+            page.go(&path).await;
+            page.click("form[action='/sales/1/release'] button").await;
+            page.find("main").await;
+            wait_until("it is sent", || site.upstream.bodies().len() == 2);
+            wait_until("it is accepted", || site.served.json(&["sales", "show", "1"])["deliveries"][0]["state"] == "delivered");
+            page.go(&path).await;
+            page.wait_for_text("main .head", "cutmeshort delivered").await;
+            assert_eq!(page.count("form[action^='/sales/1/']").await, 0, "what was sent can be decided no more");
+            page.can_be_used_by_all().await;
+        })
+        .await;
+    }
 }
