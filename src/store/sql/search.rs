@@ -110,17 +110,23 @@ pub(in crate::store) fn search(db: &dyn Db, text: &str) -> Result<Vec<SaleId>, E
     Ok(found.into_iter().rev().take(MOST).collect())
 }
 
-/// Sales by any of their providers' ids. There are few scopes and kinds: each is found by a step through the index.
+/// Sales by any of their providers' ids. There are few scopes and kinds: each is found by a step through the index. (SQLite would walk
+/// over a whole kind to find what is greater than a pair.)
 fn by_key(db: &dyn Db, text: &str) -> Result<BTreeSet<SaleId>, Error> {
     let mut found = BTreeSet::new();
     for table in ["sale_keys", "sale_groups"] {
-        let next = format!("SELECT scope, kind FROM {table} WHERE (scope, kind) > (?1, ?2) ORDER BY scope, kind LIMIT 1");
+        let next_scope = format!("SELECT scope FROM {table} WHERE scope > ?1 ORDER BY scope LIMIT 1");
+        let next_kind = format!("SELECT kind FROM {table} WHERE scope = ?1 AND kind > ?2 ORDER BY kind LIMIT 1");
         let here =
             format!("SELECT sale FROM {table} WHERE scope = ?1 AND kind = ?2 AND value = ?3 ORDER BY sale DESC LIMIT {MOST}");
-        let mut last = (String::new(), String::new());
-        while let Some(place) = db.row(&next, values![last.0, last.1], |row| Ok((row.get(0)?, row.get(1)?)))? {
-            last = place;
-            found.extend(db.rows(&here, values![last.0, last.1, text], |row| row.get::<SaleId>(0))?);
+        let mut scope = String::new();
+        while let Some(next) = db.row(&next_scope, values![scope], |row| row.get::<String>(0))? {
+            scope = next;
+            let mut kind = String::new();
+            while let Some(next) = db.row(&next_kind, values![scope, kind], |row| row.get::<String>(0))? {
+                kind = next;
+                found.extend(db.rows(&here, values![scope, kind, text], |row| row.get::<SaleId>(0))?);
+            }
         }
     }
     Ok(found)
