@@ -12,6 +12,7 @@ use super::print::{Printer, clean};
 use super::story::{show_delivery, show_events, show_sale};
 use super::table::time;
 use super::{Answer, Failure, filter, visit};
+use crate::app;
 use crate::domain::{DeliveryId, RequestId, SaleId};
 use crate::store::{DeliveryView, RequestView, SaleView, Store};
 
@@ -112,7 +113,8 @@ pub(super) fn requests(command: &Requests, config: &Path, printer: &Printer) -> 
         }
         Requests::Show { id } => {
             let (view, request) = store.request(*id)?.ok_or_else(|| Failure::No(format!("there is no request {id}")))?;
-            let headers: Vec<(&str, &str)> = request.headers.iter().collect();
+            let own = own_headers(config, &request.source);
+            let headers = request.shown_headers(|name| own.iter().any(|known| known == name));
             let text = std::str::from_utf8(&request.body).ok();
             if printer.is_json() {
                 let mut shown = serde_json::to_value(&view).expect("our own views are JSON");
@@ -135,6 +137,14 @@ pub(super) fn requests(command: &Requests, config: &Path, printer: &Printer) -> 
         }
     }
     Ok(())
+}
+
+/// The headers, in lower case, with which this source's provider signs or opens. What is called so signs or opens anyway, so a
+/// configuration that cannot be read, or no longer names the source, does not stand in the way.
+fn own_headers(config: &Path, source: &str) -> Vec<String> {
+    let checked = app::load(config).ok();
+    let source = checked.as_ref().and_then(|checked| checked.sources.get(source));
+    source.into_iter().flat_map(|source| source.pack.scheme.own_headers()).map(str::to_ascii_lowercase).collect()
 }
 
 pub(super) fn deliveries(command: &Deliveries, config: &Path, printer: &Printer) -> Answer {

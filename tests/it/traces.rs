@@ -53,10 +53,15 @@ async fn one_trace_leads_from_the_request_to_the_acceptance_in_another_process()
     write(&format!("http://{}", free_address()));
     let mut served = Served::start_with(folder.path(), &address, &environment);
     let who = json!({"clickId": "MARKclick", "customerExternalId": "MARKcustomer"});
-    let body = stripe_checkout(1, &who).to_string();
+    let mut body = stripe_checkout(1, &who);
+    body["data"]["object"]["customer_details"] = json!({"name": "MARKname", "email": "MARKemail@example.com"});
+    body["data"]["object"]["description"] = "MARKdescription".into();
+    let body = body.to_string();
     let checked = salebridge::app::load(&folder.path().join("config.toml")).unwrap();
-    let headers = signed(&checked.sources["stripe"], body.as_bytes(), &[], SystemClock.now());
-    assert_eq!(post(&address, "/webhooks/stripe", &headers, body.as_bytes()).unwrap().0, 200);
+    let marked = [("authorization", "Bearer MARKauthorization"), ("x-note", "MARKheader"), ("user-agent", "MARKagent")];
+    let headers = signed(&checked.sources["stripe"], body.as_bytes(), &marked, SystemClock.now());
+    assert_eq!(post(&address, "/webhooks/stripe?note=MARKquery", &headers, body.as_bytes()).unwrap().0, 200);
+    assert_eq!(post(&address, "/webhooks/MARKpath", &headers, body.as_bytes()).unwrap().0, 404);
     wait_until("an attempt has failed", || served.log().contains("an attempt failed"));
     assert!(served.stop());
 

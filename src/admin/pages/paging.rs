@@ -8,6 +8,11 @@ use crate::store::{Page, Paging};
 
 /// So many rows are shown on a page.
 const ROWS: usize = 50;
+/// What pages are filtered and ordered by. Nothing else of a query goes into a URL that we write.
+const FILTERS: [&str; 12] =
+    ["source", "upstream", "state", "outcome", "mode", "currency", "clicked", "double", "since", "until", "order", "days"];
+/// No value of a filter is longer: it is a word of ours, a name of the configuration, a code or a day.
+const FILTER_LIMIT: usize = 64;
 
 /// The query of a listing's URL.
 pub(super) struct Asked {
@@ -70,8 +75,8 @@ impl Asked {
     /// The same URL with other values; without the place in the listing.
     pub(super) fn with(&self, changes: &[(&str, Option<&str>)]) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        let is_kept = |name: &str| !matches!(name, "cursor" | "back") && !changes.iter().any(|(changed, _)| *changed == name);
-        for (name, value) in self.pairs.iter().filter(|(name, value)| is_kept(name) && !value.is_empty()) {
+        let is_kept = |name: &str, value: &str| is_filter(name, value) && !changes.iter().any(|(changed, _)| *changed == name);
+        for (name, value) in self.pairs.iter().filter(|(name, value)| is_kept(name, value)) {
             query.append_pair(name, value);
         }
         for (name, value) in changes {
@@ -128,6 +133,12 @@ impl Asked {
             first: (is_back || self.get("cursor").is_some()).then(|| self.with(&[])),
         }
     }
+}
+
+/// Whether a value of a query may be one of a filter. A person's address, or what was searched for, is none, whoever typed it.
+pub(super) fn is_filter(name: &str, value: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    FILTERS.contains(&name) && (1..=FILTER_LIMIT).contains(&value.len()) && value.bytes().all(is_plain)
 }
 
 /// The choices of a filter, the first of which is any.

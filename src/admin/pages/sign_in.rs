@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::layout::{Layout, Room};
 use super::paging::Asked;
-use super::visitor::{Answer, Fault, Form, WORD, fields, is_local, is_own, lead_to};
+use super::visitor::{Answer, Fault, Form, WORD, fields, is_own, lead_to, page_of};
 use crate::admin::State;
 use crate::admin::auth::SignIn;
 use crate::domain::Secret;
@@ -23,11 +23,11 @@ struct Page<'a> {
 /// `GET /sign-in`.
 pub(super) async fn show(request: HttpRequest, state: Data<State>) -> Answer {
     let asked = Asked::of(&request);
-    let next = asked.get("next").filter(|next| is_local(next)).unwrap_or("/");
+    let next = asked.get("next").and_then(|next| page_of(&state, next)).unwrap_or_else(|| "/".to_owned());
     if !state.door.is_locked() || state.door.admit(&request, state.clock.now()).is_ok() {
-        return Ok(lead_to(next));
+        return Ok(lead_to(&next));
     }
-    answer(&request, &state, next, None)
+    answer(&request, &state, &next, None)
 }
 
 /// `POST /sign-in`.
@@ -35,21 +35,23 @@ pub(super) async fn enter(request: HttpRequest, state: Data<State>, body: Result
     let fields = fields(&request, body)?;
     let one = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.trim()).unwrap_or_default();
     is_own(&state, &request, one(WORD))?;
-    let next = if is_local(one("next")) { one("next") } else { "/" };
+    let next = page_of(&state, one("next")).unwrap_or_else(|| "/".to_owned());
     if !state.door.is_locked() {
-        return Ok(lead_to(next));
+        return Ok(lead_to(&next));
     }
     match state.door.sign_in(&Secret::new(one("token")), rand::random(), state.clock.now()) {
         SignIn::Welcome(cookie) => {
-            let mut response = lead_to(next);
+            let mut response = lead_to(&next);
             response.add_cookie(&cookie).map_err(|error| Fault::Unwritten(error.to_string()))?;
             Ok(response)
         }
         SignIn::Wrong => {
             tracing::warn!("somebody tried to sign in with a wrong token");
-            answer(&request, &state, next, Some("That is not the token. It is admin.token of the configuration."))
+            answer(&request, &state, &next, Some("That is not the token. It is admin.token of the configuration."))
         }
-        SignIn::Later => answer(&request, &state, next, Some("Too many wrong tokens were tried. Wait a minute, then try again.")),
+        SignIn::Later => {
+            answer(&request, &state, &next, Some("Too many wrong tokens were tried. Wait a minute, then try again."))
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, Respon
 use askama::Template;
 
 use super::layout::{Layout, Room};
+use super::paging::is_filter;
 use crate::admin::State;
 use crate::admin::auth::Stranger;
 use crate::admin::by_hand::NotDone;
@@ -23,6 +24,8 @@ use crate::store::{Error, Store};
 pub(super) const WORD: &str = "word";
 /// No URL of ours is longer.
 const NEXT_LIMIT: usize = 500;
+/// The first parts of the paths of pages.
+const ROOMS: [&str; 7] = ["", "sales", "requests", "deliveries", "sources", "upstreams", "api"];
 
 /// Someone who was let in.
 #[derive(Clone)]
@@ -77,7 +80,7 @@ impl Visitor {
         let state = request.app_data::<Data<State>>().cloned().ok_or(Fault::Unavailable)?;
         let now = state.clock.now();
         state.door.admit(request, now).map_err(|stranger| match stranger {
-            Stranger::Unknown => Fault::SignIn(next(request)),
+            Stranger::Unknown => Fault::SignIn(next(&state, request)),
             Stranger::Elsewhere => Fault::Elsewhere("By this name the dashboard is not reached: use an address of this machine."),
         })?;
         let word = state.door.form_word(request);
@@ -177,16 +180,25 @@ pub(super) fn is_own(state: &State, request: &HttpRequest, word: &str) -> Result
 }
 
 /// Where a person wanted to go; the start, where that cannot be shown again.
-fn next(request: &HttpRequest) -> String {
+fn next(state: &State, request: &HttpRequest) -> String {
     let is_page = request.method() == actix_web::http::Method::GET && request.path() != "/live";
-    let asked = request.uri().path_and_query().map(|asked| asked.as_str()).unwrap_or("/");
-    if is_page && is_local(asked) { asked.to_owned() } else { "/".to_owned() }
+    let asked = request.uri().path_and_query().map(|asked| asked.as_str()).filter(|_| is_page);
+    asked.and_then(|asked| page_of(state, asked)).unwrap_or_else(|| "/".to_owned())
 }
 
-/// Whether a URL leads to a page of ours.
-pub(super) fn is_local(url: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
-    url.starts_with('/') && !url.starts_with("//") && url.len() <= NEXT_LIMIT && url.bytes().all(is_plain)
+/// The page of ours to which a URL leads, with its filters; `None` where it leads elsewhere. Whatever else stands in it is left out:
+/// it goes into a URL that we write, and somebody may have typed an address or a name.
+pub(super) fn page_of(state: &State, url: &str) -> Option<String> {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut parts = path.strip_prefix('/')?.split('/');
+    let room = parts.next().filter(|room| ROOMS.contains(room))?;
+    let is_ours = |part: &str| part.parse::<u32>().is_ok() || part == "refused" || state.sources.contains_key(part);
+    if url.len() > NEXT_LIMIT || (room.is_empty() && path != "/") || !parts.all(is_ours) {
+        return None;
+    }
+    let filters = form_urlencoded::parse(query.as_bytes()).filter(|(name, value)| is_filter(name, value));
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(filters).finish();
+    Some(if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") })
 }
 
 /// Writes a page.

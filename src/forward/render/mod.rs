@@ -218,7 +218,9 @@ impl Upstream {
             Auth::StandardWebhooks => {
                 let missing = || RenderError::Missing { field: "webhook-id".to_owned(), value: "invoice_id".to_owned() };
                 let id = outgoing.id().ok_or_else(missing)?;
-                headers.extend(sign::headers(&self.signing_keys, &id, now, body).iter().map(|(name, value)| open(name, value)));
+                let [id, at, (signature, value)] = sign::headers(&self.signing_keys, &id, now, body);
+                headers.extend([id, at].iter().map(|(name, value)| open(name, value)));
+                headers.push(secret(signature, value));
             }
             Auth::None | Auth::Query { .. } | Auth::Body { .. } => {}
         }
