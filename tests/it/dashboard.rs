@@ -18,8 +18,8 @@ const HOST: &str = "127.0.0.1:8081";
 const ORIGIN: &str = "http://127.0.0.1:8081";
 
 /// Every page that is there whatever is stored.
-const PAGES: [&str; 8] =
-    ["/", "/sales", "/requests", "/requests/refused", "/deliveries", "/sources", "/sources/stripe", "/upstreams"];
+const PAGES: [&str; 9] =
+    ["/", "/sales", "/requests", "/requests/refused", "/deliveries", "/sources", "/sources/stripe", "/upstreams", "/api"];
 
 /// A person's browser.
 struct Browser<'a> {

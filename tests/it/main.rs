@@ -36,6 +36,7 @@ mod model;
 mod money;
 mod packs;
 mod promises;
+mod reference;
 mod remapping;
 mod reporting;
 mod sales;

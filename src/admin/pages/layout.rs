@@ -17,6 +17,8 @@ pub(super) enum Room {
     Sources,
     /// Where sales go.
     Upstreams,
+    /// What programs can ask.
+    Reference,
     /// Before the door, or nowhere.
     None,
 }
@@ -56,6 +58,11 @@ impl Layout {
             (Room::Upstreams, "Upstreams", "/upstreams"),
         ];
         rooms.map(|(room, title, href)| Door { title, href, is_here: room == self.room }).into()
+    }
+
+    /// Whether this is the page about the API, to which the foot of every page leads.
+    pub(super) fn is_reference(&self) -> bool {
+        self.room == Room::Reference
     }
 
     /// The word of the session's forms.

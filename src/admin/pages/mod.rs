@@ -8,6 +8,7 @@
 //! | `/deliveries…` | the queues: every attempt, and sending again |
 //! | `/sources…` | where webhooks come from: what to paste, what to switch on, a test |
 //! | `/upstreams…` | where sales go: pause, resume, a test sale |
+//! | `/api` | what programs can ask, from the API's own document |
 //! | `/sign-in`, `/sign-out`, `/static/…`, `/live` | the door, what pages are made of, what changes |
 //!
 //! Everything but the door and `/static/` takes a [`visitor::Visitor`] or a [`visitor::Form`], which nobody gets who was not let in.
@@ -21,6 +22,7 @@ mod layout;
 mod live;
 mod overview;
 mod paging;
+mod reference;
 mod refused;
 mod requests;
 mod sale;
@@ -93,6 +95,7 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
         .route("/upstreams/{name}/resume", web::post().to(upstreams::resume))
         .route("/upstreams/{name}/test", web::post().to(upstreams::test))
         .route("/upstreams/{name}/test/send", web::post().to(upstreams::send))
+        .route("/api", web::get().to(reference::show))
         .default_service(web::to(nowhere));
     service.service(pages);
 }

@@ -10,7 +10,7 @@ use crate::harness::webhooks::{stripe_checkout, who};
 pub(super) const TOKEN: &str = "admin-0123456789abcdef";
 
 /// Every page, with what its heading says.
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 13] = [
     ("/", "Overview"),
     ("/sales", "Sales"),
     ("/sales/1", "Sale 1"),
@@ -22,6 +22,7 @@ const PAGES: [(&str, &str); 12] = [
     ("/sources", "Sources"),
     ("/sources/stripe", "stripe"),
     ("/upstreams", "Upstreams"),
+    ("/api", "The admin API"),
     ("/nothing/here", "Not there"),
 ];
 
