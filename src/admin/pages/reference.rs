@@ -93,7 +93,8 @@ fn groups(document: &Value) -> Vec<Group> {
 
 fn operation(method: &str, path: &str, described: &Value) -> Operation {
     let body = &described["requestBody"]["content"]["application/json"]["schema"];
-    let problems = entries(&described["responses"]).filter(|(status, _)| *status != "200");
+    let mut problems: Vec<(&str, &Value)> = entries(&described["responses"]).filter(|(status, _)| *status != "200").collect();
+    problems.sort_unstable_by_key(|(status, _)| *status);
     Operation {
         id: text(&described["operationId"]).to_owned(),
         method: method.to_ascii_uppercase(),
@@ -102,7 +103,7 @@ fn operation(method: &str, path: &str, described: &Value) -> Operation {
         parameters: described["parameters"].as_array().into_iter().flatten().map(parameter).collect(),
         body: (!body.is_null()).then(|| shape(text(&body["title"]), body)),
         answer: answer(&described["responses"]["200"]["content"]),
-        problems: problems.map(|(status, told)| (status.to_owned(), text(&told["description"]).to_owned())).collect(),
+        problems: problems.into_iter().map(|(status, told)| (status.to_owned(), text(&told["description"]).to_owned())).collect(),
         curl: curl(method, path, body),
     }
 }
