@@ -35,7 +35,7 @@ pub(super) enum Failed {
     Unanswered(String),
     /// The upstream was asked for its own id of the sale, and answered without one: why that may be, and the answer.
     NotFound(String, Answer),
-    /// It was written into the log, which answers nothing.
+    /// It was noted in the log, which answers nothing.
     Logged,
 }
 
@@ -74,7 +74,13 @@ async fn tell(
             Failure::Unanswered(why) => Failed::Unanswered(why),
         }),
         Transport::Log => {
-            tracing::info!(upstream = &*upstream.name, delivery.id = claimed.id, body = rendered.body(), "what would be sent");
+            // Whose sale it is does not belong into a log; what would be sent is kept with the attempt.
+            tracing::info!(
+                upstream = &*upstream.name,
+                delivery.id = claimed.id,
+                "nothing is sent here; `salebridge deliveries show {}` has what would be",
+                claimed.id
+            );
             Err(Failed::Logged)
         }
     }

@@ -375,7 +375,7 @@ impl Sender {
             Err(Failed::NotFound(advice, answer)) => {
                 (AttemptOutcome::RetryLimited, advice, (Some(answer.status), None, answer.body, None))
             }
-            Err(Failed::Logged) => (AttemptOutcome::Delivered, "written into the log".to_owned(), none),
+            Err(Failed::Logged) => (AttemptOutcome::Delivered, "nothing is sent here, only noted".to_owned(), none),
         };
         if let (AttemptOutcome::Retry, Some(asked)) = (outcome, asked) {
             self.limiter.hold(now + asked);

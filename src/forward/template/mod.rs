@@ -71,7 +71,7 @@ pub enum Transport {
     /// By HTTP.
     #[default]
     Http,
-    /// Not at all: what would be sent is written into the log, and counts as delivered.
+    /// Not at all: the log names the delivery, what would be sent is kept with its attempt, and it counts as delivered.
     Log,
 }
 

@@ -41,6 +41,9 @@ name = "mine"
 template = "webhook"
 base_url = "{0}/mine"
 signing_secrets = ["whsec_bWluZS1zZWNyZXQtb2YtdGhlLXRlc3Rz"]
+[[upstreams]]
+name = "quiet"
+template = "log"
 [[sources]]
 name = "guarded"
 pack = "stripe"
