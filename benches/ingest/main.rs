@@ -4,7 +4,14 @@
 //! `scripts/bench`; the figures of one machine mean little, their ratio means more. Options: `--webhooks N` for each round,
 //! `--rounds N`, `--connections N`, `--random-ids`.
 
-#![allow(clippy::float_arithmetic, clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::print_stdout, clippy::print_stderr, missing_docs)]
+#![allow(
+    clippy::float_arithmetic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs
+)]
 
 mod fill;
 mod floor;
