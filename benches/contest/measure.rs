@@ -1,0 +1,134 @@
+//! The phases that measure speed: each on a fresh instance, because stores grow.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::contender::{Contender, Kind};
+use crate::launch::Instance;
+use crate::load::{self, Pace, Tally, percentile_ms};
+use crate::machine;
+use crate::request::Supply;
+use crate::sink::Sink;
+use crate::{Failure, fresh_folder};
+
+/// Not more requests are signed beforehand, for the sake of memory; the rest is signed on the way.
+const READY_AT_MOST: usize = 300_000;
+
+/// How one run is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) connections: usize,
+    pub(crate) pace: Pace,
+    pub(crate) warm_up: Duration,
+    pub(crate) time: Duration,
+    /// What is still queued at the end of the load has so long to arrive.
+    pub(crate) drain: Duration,
+    pub(crate) seed: u64,
+}
+
+/// What one run measured.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Measured {
+    pub(crate) acknowledged: usize,
+    pub(crate) per_second: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) p999_ms: f64,
+    /// CPU of all processes of the contender, forwarding included, for each acknowledged webhook.
+    pub(crate) cpu_micros: f64,
+    pub(crate) written_bytes: f64,
+    pub(crate) peak_mb: f64,
+    pub(crate) start_ms: f64,
+    /// Arrived at the sink while the load went on.
+    pub(crate) forwarded_per_second: f64,
+    /// Acknowledged, and not yet arrived when the time to drain was over.
+    pub(crate) waiting: usize,
+    pub(crate) double: usize,
+    pub(crate) refused: usize,
+    pub(crate) refusal: Option<String>,
+    pub(crate) unanswered: usize,
+    /// CPU of the load generator for each request.
+    pub(crate) generator_micros: f64,
+    /// In an open loop, the time within which 99 % of the requests were written after they were due.
+    pub(crate) late_p99_ms: f64,
+}
+
+/// One run against a fresh instance.
+pub(crate) fn measure(contender: Contender, run: Run) -> Result<Measured, Failure> {
+    let folder = fresh_folder()?;
+    let sink = Sink::start(folder.path())?;
+    let mut instance = Instance::new(contender, folder.path(), &sink.url())?;
+    let repeats = contender.kind == Kind::Floor;
+    let mut supply =
+        Supply::new(&instance.address, contender.path(), contender.scheme(), run.seed, contender.at_most / 2, repeats);
+    let (start, first) = instance.start(&supply)?;
+    let warm = load::run(&instance.address, &supply, run.connections, Pace::Closed, run.warm_up)?;
+    let each_second = match run.pace {
+        Pace::Closed => contender.at_most,
+        Pace::Open(rate) => usize::try_from(rate)?,
+    };
+    supply.prepare((each_second * usize::try_from(run.time.as_secs())?.max(1)).min(READY_AT_MOST));
+    // What the warm-up left behind would otherwise count twice: once as work, and never as a webhook.
+    drain(&sink, contender, 1 + warm.acknowledged.len(), run.drain)?;
+    let (before, arrived_before) = (instance.usage(), sink.counts()?.distinct);
+    let tally = load::run(&instance.address, &supply, run.connections, run.pace, run.time)?;
+    let arrived = sink.counts()?.distinct;
+    let all = 1 + warm.acknowledged.len() + tally.acknowledged.len();
+    drain(&sink, contender, all, run.drain)?;
+    let used = instance.usage().since(before);
+    let peak_mb = instance.peak_mb();
+    let mut measured = Measured { start_ms: start.as_secs_f64() * 1e3, peak_mb, ..summary(&tally) };
+    let count = tally.acknowledged.len().max(1) as f64;
+    measured.cpu_micros = used.cpu.as_secs_f64() * 1e6 / count;
+    measured.written_bytes = used.written as f64 / count;
+    measured.forwarded_per_second = arrived.saturating_sub(arrived_before) as f64 / tally.elapsed.as_secs_f64();
+    if contender.forwards {
+        let tokens = sink.tokens()?;
+        let acknowledged = [&[first.token], warm.acknowledged.as_slice(), &tally.acknowledged].concat();
+        measured.waiting = acknowledged.iter().filter(|token| !tokens.contains_key(token)).count();
+        measured.double = tokens.values().filter(|times| **times > 1).count();
+    }
+    Ok(measured)
+}
+
+fn summary(tally: &Tally) -> Measured {
+    let requests = tally.acknowledged.len() + tally.refused + tally.unanswered.len();
+    Measured {
+        acknowledged: tally.acknowledged.len(),
+        per_second: tally.per_second(),
+        p50_ms: percentile_ms(&tally.latencies, 0.5),
+        p99_ms: percentile_ms(&tally.latencies, 0.99),
+        p999_ms: percentile_ms(&tally.latencies, 0.999),
+        refused: tally.refused,
+        refusal: tally.refusal.clone(),
+        unanswered: tally.unanswered.len(),
+        generator_micros: tally.own_cpu.as_secs_f64() * 1e6 / requests.max(1) as f64,
+        late_p99_ms: percentile_ms(&tally.late, 0.99),
+        ..Measured::default()
+    }
+}
+
+/// Waits until so many have arrived, but not for longer.
+fn drain(sink: &Sink, contender: Contender, count: usize, patience: Duration) -> Result<(), Failure> {
+    let started = Instant::now();
+    while contender.forwards && started.elapsed() < patience && sink.counts()?.distinct < count {
+        machine::pause(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// The p50 and p99 of an append of 4 KB with fdatasync where the contenders keep their files, in milliseconds.
+pub(crate) fn sync_ms(time: Duration) -> Result<(f64, f64), Failure> {
+    let folder = fresh_folder()?;
+    let times = machine::syncs(Path::new(folder.path()), time)?;
+    Ok((percentile_ms(&times, 0.5), percentile_ms(&times, 0.99)))
+}
+
+/// The run in the middle by this figure.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
