@@ -133,7 +133,11 @@ impl Contender {
                     said("psql", &["--version"]).split(' ').nth(2).unwrap_or("?")
                 )
             }
-            Kind::Qhook | Kind::QhookTuned => said(&peers().join("bin/qhook").display().to_string(), &["--version"]),
+            Kind::Qhook | Kind::QhookTuned => {
+                let installed = std::fs::read_to_string(peers().join(".crates.toml")).unwrap_or_default();
+                let entry = installed.lines().find_map(|line| line.strip_prefix("\"qhook ")).unwrap_or("?");
+                format!("qhook {}", entry.split(' ').next().unwrap_or("?"))
+            }
             Kind::Express => node(&["express/express", "express/stripe", "express/better-sqlite3"]),
             Kind::FastifyAlways | Kind::FastifyEverySecond => {
                 let redis = said("redis-server", &["--version"]);

@@ -51,9 +51,12 @@ pub(crate) struct Survived {
     pub(crate) back_after_ms: f64,
 }
 
-pub(crate) fn survive(contender: Contender, ordeal: Ordeal) -> Result<Survived, Failure> {
+pub(crate) fn survive(contender: Contender, mut ordeal: Ordeal) -> Result<Survived, Failure> {
+    if !contender.forwards {
+        ordeal.patience = Duration::ZERO;
+    }
     let folder = fresh_folder()?;
-    let sink = Sink::start(folder.path())?;
+    let sink = Sink::start(folder.path(), Duration::ZERO)?;
     let mut instance = Instance::new(contender, folder.path(), &sink.url())?;
     let address = instance.address.clone();
     let supply = |scheme, part: u64| Supply::new(&address, contender.path(), scheme, ordeal.seed ^ (part << 32), 0, false);

@@ -148,7 +148,7 @@ impl Instance {
                 command.args(["start", "--config", "qhook.yaml"]).env("RUST_LOG", "error");
                 vec![command]
             }
-            Kind::Express => vec![node("express/server.js"), node("express/worker.js")],
+            Kind::Express => vec![node("express/server.js")],
             Kind::FastifyAlways => vec![redis("always"), node("fastify/server.js"), node("fastify/worker.js")],
             Kind::FastifyEverySecond => vec![redis("everysec"), node("fastify/server.js"), node("fastify/worker.js")],
             Kind::FastApi => {
@@ -156,7 +156,7 @@ impl Instance {
                 let uvicorn = ["-m", "uvicorn", "server:app", "--no-access-log", "--log-level", "error", "--loop", "uvloop"];
                 let mut server = peer(&python, &uvicorn.map(Path::new));
                 server.args(["--host", host, "--port", port, "--app-dir"]).arg(&home);
-                vec![server, peer(&python, &[&home.join("worker.py")])]
+                vec![server]
             }
             Kind::Webhook => {
                 let mut command = Command::new("webhook");

@@ -44,7 +44,7 @@ pub(crate) struct Tally {
     pub(crate) refusal: Option<String>,
     /// Never answered: the connection broke, or the time was over.
     pub(crate) unanswered: Vec<Arc<Request>>,
-    /// In an open loop, how late requests were written; sorted.
+    /// In an open loop, how late the load itself let requests go, whether or not a connection was free; sorted.
     pub(crate) late: Vec<Duration>,
     /// What the load itself used.
     pub(crate) own_cpu: Duration,
@@ -106,10 +106,10 @@ pub(crate) fn run(address: &str, supply: &Supply, connections: usize, pace: Pace
         let all = futures_util::future::join_all(under_way.iter().map(|slot| connection(&shared, slot)));
         drop(tokio::time::timeout_at((shared.end + GRACE).into(), all).await);
     }));
-    if let Some(pacer) = pacer {
-        drop(pacer.join());
-    }
     let mut tally = shared.tally.into_inner();
+    if let Some(pacer) = pacer {
+        tally.late = pacer.join().map_err(|_| "the pacer panicked")?;
+    }
     tally.unanswered.extend(under_way.into_iter().filter_map(Cell::into_inner));
     tally.elapsed = start.elapsed();
     tally.latencies.sort_unstable();
@@ -118,16 +118,20 @@ pub(crate) fn run(address: &str, supply: &Supply, connections: usize, pace: Pace
     Ok(tally)
 }
 
-/// Lets one more request go at each time that one is due; at the end it lets every connection find that there are no more.
-fn keep_pace(due: &Semaphore, start: Instant, rate: u32, count: u32, connections: usize) {
+/// Lets one more request go at each time that one is due; at the end it lets every connection find that there are no more. Answers with
+/// how late each was let go.
+fn keep_pace(due: &Semaphore, start: Instant, rate: u32, count: u32, connections: usize) -> Vec<Duration> {
+    let mut late = Vec::new();
     for number in 0..count {
         let wait = due_at(start, rate, number).saturating_duration_since(Instant::now());
         if !wait.is_zero() {
             machine::pause(wait);
         }
         due.add_permits(1);
+        late.push(due_at(start, rate, number).elapsed());
     }
     due.add_permits(connections);
+    late
 }
 
 fn due_at(start: Instant, rate: u32, number: u32) -> Instant {
@@ -157,9 +161,6 @@ async fn connection(shared: &Shared<'_>, slot: &Cell<Option<Arc<Request>>>) {
         let answer = exchange(shared.address, &mut stream, &request, &mut buffer).await;
         slot.set(None);
         let mut tally = shared.tally.borrow_mut();
-        if let Some(due) = since {
-            tally.late.push(written.saturating_duration_since(due));
-        }
         match answer {
             Ok(Answer::Acknowledged) => {
                 tally.latencies.push(since.unwrap_or(written).elapsed());

@@ -47,7 +47,7 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("floor") => return floor::serve(&arguments[1], arguments[2].parse()?),
-        Some("sink") => return sink::serve(&arguments[1]),
+        Some("sink") => return sink::serve(&arguments[1], Duration::from_millis(arguments[2].parse()?)),
         Some("--help") => {
             println!("{}\nContenders: {}", options::HELP, contender::ALL.map(|contender| contender.name).join(", "));
             return Ok(());
@@ -103,6 +103,7 @@ fn rate(options: &Options, report: &mut Report) {
                 warm_up: Duration::from_secs(1),
                 time: options.time,
                 drain: Duration::from_secs(if options.quick { 2 } else { 8 }),
+                sink_delay: options.sink_delay,
                 seed: seed(options, entry.contender, round),
             };
             match measure::measure(entry.contender, run) {
@@ -124,6 +125,7 @@ fn open(options: &Options, report: &mut Report) -> Result<(), Failure> {
             warm_up: Duration::from_secs(1),
             time,
             drain: Duration::from_secs(2),
+            sink_delay: options.sink_delay,
             seed: seed(options, entry.contender, 100),
         };
         let sync = measure::sync_ms(time / 6)?;
@@ -175,6 +177,7 @@ fn long(options: &Options, report: &mut Report) {
                 warm_up: Duration::from_secs(1),
                 time: Duration::from_secs(secs),
                 drain: Duration::from_secs(2),
+                sink_delay: options.sink_delay,
                 seed: seed(options, entry.contender, 300 + at),
             };
             match measure::measure(entry.contender, run) {

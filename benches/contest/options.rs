@@ -14,6 +14,7 @@ scripts/bench: salebridge and what people use instead of it, on this machine, un
   --rounds N         rounds of the rate, of which medians are shown (5)
   --seconds N        seconds of each round (8)
   --connections N    connections of the rate (128)
+  --sink-ms N        milliseconds that the sink takes for each answer in rate, open and long (0)
   --seed N           chance of ids, names and amounts (1)
   --json             the results as JSON instead of tables
   --write            also writes the part of docs/performance.md between its marks, and docs/performance.svg
@@ -29,6 +30,7 @@ pub(crate) struct Options {
     pub(crate) time: Duration,
     pub(crate) connections: usize,
     pub(crate) seed: u64,
+    pub(crate) sink_delay: Duration,
     pub(crate) contenders: Vec<Contender>,
     phases: Vec<String>,
 }
@@ -43,6 +45,7 @@ impl Options {
             time: Duration::from_secs(8),
             connections: 128,
             seed: 1,
+            sink_delay: Duration::ZERO,
             contenders: ALL.to_vec(),
             phases: ["rate", "open", "faults", "long"].map(str::to_owned).to_vec(),
         };
@@ -61,6 +64,7 @@ impl Options {
                 "--seconds" => options.time = Duration::from_secs(value()?.parse::<u64>()?.clamp(1, 240)),
                 "--connections" => options.connections = value()?.parse::<usize>()?.max(1),
                 "--seed" => options.seed = value()?.parse()?,
+                "--sink-ms" => options.sink_delay = Duration::from_millis(value()?.parse::<u64>()?.min(10_000)),
                 "--phases" => options.phases = value()?.split(',').map(str::to_owned).collect(),
                 "--only" => options.contenders = chosen(value()?)?,
                 unknown => return Err(format!("unknown option {unknown}\n\n{HELP}").into()),

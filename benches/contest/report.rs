@@ -24,6 +24,7 @@ pub(crate) struct Report {
     seconds: u64,
     connections: usize,
     seed: u64,
+    sink_ms: u128,
     binary_mb: f64,
     pub(crate) entries: Vec<Entry>,
     /// Title and reason.
@@ -101,6 +102,7 @@ impl Report {
             seconds: options.time.as_secs(),
             connections: options.connections,
             seed: options.seed,
+            sink_ms: options.sink_delay.as_millis(),
             binary_mb: std::fs::metadata(env!("CARGO_BIN_EXE_salebridge"))?.len() as f64 / 1e6,
             entries: Vec::new(),
             left_out: Vec::new(),
@@ -139,10 +141,12 @@ impl Report {
         if measured.is_empty() {
             return;
         }
-        let (connections, rounds, seconds) = (self.connections, self.rounds, self.seconds);
+        let (connections, rounds, seconds, sink) = (self.connections, self.rounds, self.seconds, self.sink_ms);
         line(
             text,
-            &format!("**Rate**: {connections} connections in a closed loop, medians of {rounds} rounds of {seconds} s.\n"),
+            &format!(
+                "**Rate**: {connections} connections in a closed loop, medians of {rounds} rounds of {seconds} s. The sink takes {sink} ms for each answer.\n"
+            ),
         );
         line(
             text,
@@ -195,7 +199,7 @@ impl Report {
                 "**Open loop**: {OPEN_RATE} webhooks a second over {OPEN_CONNECTIONS} connections, whether or not they are answered in time; times count from when each was due. The last two columns: an append of 4 KB with fdatasync just before, and how often its p99 goes into that of the acknowledgement.\n"
             ),
         );
-        line(text, "| | acked/s | p50 ms | p99 ms | p99.9 ms | sent late, p99 ms | fdatasync p99 ms | p99 ÷ fdatasync |");
+        line(text, "| | acked/s | p50 ms | p99 ms | p99.9 ms | load late, p99 ms | fdatasync p99 ms | p99 ÷ fdatasync |");
         line(text, &format!("|{}", "---|".repeat(8)));
         for (entry, Open { measured, sync_p99_ms, .. }) in opened {
             line(

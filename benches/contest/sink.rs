@@ -17,8 +17,9 @@ use crate::machine::{self, Running};
 /// Before the token in every body, whatever a contender makes of it.
 const MARK: &[u8] = b"user_";
 
-#[derive(Default)]
 struct Arrivals {
+    /// Before each answer, as an upstream on the internet takes it.
+    delay: Duration,
     accepted: Mutex<HashMap<u64, u32>>,
     fails: AtomicBool,
     /// Requests in which no token was found.
@@ -27,8 +28,14 @@ struct Arrivals {
 }
 
 /// The child's part: serves until it is killed.
-pub(crate) fn serve(address: &str) -> Result<(), Failure> {
-    let arrivals = web::Data::new(Arrivals::default());
+pub(crate) fn serve(address: &str, delay: Duration) -> Result<(), Failure> {
+    let arrivals = web::Data::new(Arrivals {
+        delay,
+        accepted: Mutex::default(),
+        fails: AtomicBool::new(false),
+        strange: AtomicU64::new(0),
+        refused: AtomicU64::new(0),
+    });
     let app = move || {
         App::new()
             .app_data(arrivals.clone())
@@ -43,6 +50,9 @@ pub(crate) fn serve(address: &str) -> Result<(), Failure> {
 }
 
 async fn accept(arrivals: web::Data<Arrivals>, body: web::Bytes) -> HttpResponse {
+    if !arrivals.delay.is_zero() {
+        actix_web::rt::time::sleep(arrivals.delay).await;
+    }
     if arrivals.fails.load(Ordering::Relaxed) {
         arrivals.refused.fetch_add(1, Ordering::Relaxed);
         return HttpResponse::InternalServerError().finish();
@@ -100,10 +110,10 @@ pub(crate) struct Counts {
 }
 
 impl Sink {
-    pub(crate) fn start(folder: &Path) -> Result<Self, Failure> {
+    pub(crate) fn start(folder: &Path, delay: Duration) -> Result<Self, Failure> {
         let address = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
-        let running = Running::start(command.args(["sink", &address]), &folder.join("sink.log"))?;
+        let running = Running::start(command.args(["sink", &address, &delay.as_millis().to_string()]), &folder.join("sink.log"))?;
         let sink = Self { _running: running, address };
         let started = Instant::now();
         while sink.counts().is_err() {

@@ -1,15 +1,31 @@
-"""Verifies with the vendor's library, stores each event once and durably, and only then answers."""
+"""Verifies with the vendor's library, stores each event once and durably, and only then answers.
 
+Forwards in the same process, which shares the connection: two processes would wait for each other's locks.
+"""
+
+import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import stripe
 from fastapi import FastAPI, Request, Response
 
 from store import open_store
+from worker import forward_forever
 
 SECRET = os.environ["PEER_SECRET"]
-app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 db = open_store(os.environ["PEER_STORE"])
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    forwarding = asyncio.create_task(forward_forever(db, os.environ["PEER_SINK"]))
+    yield
+    forwarding.cancel()
+
+
+app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
 
 
 @app.post("/webhooks/stripe")

@@ -1,28 +1,24 @@
 """Forwards what is due, at most 32 at a time, and tries again later what was not accepted."""
 
 import asyncio
-import os
+import sqlite3
 import time
 
 import httpx
 
-from store import open_store
-
-SINK = os.environ["PEER_SINK"]
 AT_ONCE = 32
 
 
-async def forward(client: httpx.AsyncClient, row: tuple) -> tuple[tuple, bool]:
+async def forward(client: httpx.AsyncClient, sink: str, row: tuple) -> tuple[tuple, bool]:
     headers = {"content-type": "application/json", "idempotency-key": row[1]}
     try:
-        answer = await client.post(SINK, content=row[2], headers=headers)
+        answer = await client.post(sink, content=row[2], headers=headers)
         return row, answer.is_success
     except httpx.HTTPError:
         return row, False
 
 
-async def main() -> None:
-    db = open_store(os.environ["PEER_STORE"])
+async def forward_forever(db: sqlite3.Connection, sink: str) -> None:
     async with httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_connections=AT_ONCE)) as client:
         while True:
             rows = db.execute(
@@ -32,7 +28,7 @@ async def main() -> None:
             if not rows:
                 await asyncio.sleep(0.02)
                 continue
-            results = await asyncio.gather(*(forward(client, row) for row in rows))
+            results = await asyncio.gather(*(forward(client, sink, row) for row in rows))
             with db:
                 for row, accepted in results:
                     if accepted:
@@ -40,6 +36,3 @@ async def main() -> None:
                     else:
                         due = time.time() + min(60, 2 ** row[3])
                         db.execute("UPDATE events SET tries = tries + 1, due = ? WHERE number = ?", (due, row[0]))
-
-
-asyncio.run(main())

@@ -1,5 +1,6 @@
 // Forwards queued events, at most 32 at a time; BullMQ tries again later what was not accepted.
 import { Worker } from "bullmq";
+import { Redis } from "ioredis";
 
 const { PEER_REDIS_PORT, PEER_SINK } = process.env;
 
@@ -16,7 +17,7 @@ async function forward(job) {
 }
 
 const worker = new Worker("webhooks", forward, {
-  connection: { host: "127.0.0.1", port: Number(PEER_REDIS_PORT) },
+  connection: new Redis(Number(PEER_REDIS_PORT), "127.0.0.1", { maxRetriesPerRequest: null }),
   concurrency: 32,
 });
 worker.on("error", () => {}); // Redis is gone for a moment; it connects again by itself
