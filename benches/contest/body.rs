@@ -111,6 +111,29 @@ impl Writer {
     }
 }
 
+/// How large they are, in words; fails where one is no JSON or its sums are wrong.
+pub(crate) fn sizes(seed: u64) -> Result<String, crate::Failure> {
+    let mut writer = Writer::new(seed);
+    let mut sizes = Vec::new();
+    for _ in 0..1_000 {
+        let (token, body) = writer.next(1_700_000_000);
+        let value: serde_json::Value =
+            serde_json::from_str(&body).map_err(|error| format!("a body is no JSON: {error}: {body}"))?;
+        let session = &value["data"]["object"];
+        let number = |value: &serde_json::Value| value.as_i64().unwrap_or(i64::MIN / 8);
+        let details = &session["total_details"];
+        let (tax, shipping, discount) =
+            (number(&details["amount_tax"]), number(&details["amount_shipping"]), number(&details["amount_discount"]));
+        let sum = number(&session["amount_subtotal"]) + tax + shipping - discount;
+        if sum != number(&session["amount_total"]) || session["metadata"]["customerExternalId"] != format!("user_{token:016x}") {
+            return Err(format!("a body does not agree with itself: {body}").into());
+        }
+        sizes.push(body.len());
+    }
+    sizes.sort_unstable();
+    Ok(format!("Bodies have {} to {} bytes, half of them less than {}", sizes[0], sizes[999], sizes[500]))
+}
+
 /// What belongs together within one body: places and what they hold.
 struct Purchase(Vec<(&'static str, String)>);
 

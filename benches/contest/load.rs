@@ -75,6 +75,23 @@ struct Shared<'a> {
     count: u32,
 }
 
+impl Shared<'_> {
+    fn note(&self, request: Arc<Request>, answer: std::io::Result<Answer>, time: Duration) {
+        let mut tally = self.tally.borrow_mut();
+        match answer {
+            Ok(Answer::Acknowledged) => {
+                tally.latencies.push(time);
+                tally.acknowledged.push(request.token);
+            }
+            Ok(Answer::Refused(status)) => {
+                tally.refused += 1;
+                tally.refusal.get_or_insert(status);
+            }
+            Err(_) => tally.unanswered.push(request),
+        }
+    }
+}
+
 /// Loads the address for this long. Does not fail where requests do: it counts them.
 pub(crate) fn run(address: &str, supply: &Supply, connections: usize, pace: Pace, time: Duration) -> Result<Tally, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -160,23 +177,14 @@ async fn connection(shared: &Shared<'_>, slot: &Cell<Option<Arc<Request>>>) {
         let written = Instant::now();
         let answer = exchange(shared.address, &mut stream, &request, &mut buffer).await;
         slot.set(None);
-        let mut tally = shared.tally.borrow_mut();
-        match answer {
-            Ok(Answer::Acknowledged) => {
-                tally.latencies.push(since.unwrap_or(written).elapsed());
-                tally.acknowledged.push(request.token);
-                continue;
-            }
-            Ok(Answer::Refused(status)) => {
-                tally.refused += 1;
-                tally.refusal.get_or_insert(status);
-            }
-            Err(_) => {
-                tally.unanswered.push(request);
-                stream = None;
-            }
+        let acknowledged = matches!(answer, Ok(Answer::Acknowledged));
+        if answer.is_err() {
+            stream = None;
         }
-        drop(tally);
+        shared.note(request, answer, since.unwrap_or(written).elapsed());
+        if acknowledged {
+            continue;
+        }
         if since.is_none() {
             tokio::time::sleep(AFTER_REFUSAL).await;
         }

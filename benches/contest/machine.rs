@@ -120,7 +120,7 @@ fn number_after(path: &str, name: &str) -> u64 {
     line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
-/// How long an append of 4 KB with fdatasync takes in this folder: the times of so long a while, sorted.
+/// How long an append of 4 KB with fdatasync takes in this folder, for so long a while.
 pub(crate) fn syncs(folder: &Path, time: Duration) -> Result<Vec<Duration>, Failure> {
     let path = folder.join("sync-probe");
     let mut file = File::create(&path)?;
@@ -133,7 +133,6 @@ pub(crate) fn syncs(folder: &Path, time: Duration) -> Result<Vec<Duration>, Fail
         times.push(before.elapsed());
     }
     std::fs::remove_file(path)?;
-    times.sort_unstable();
     Ok(times)
 }
 

@@ -128,9 +128,11 @@ fn open(options: &Options, report: &mut Report) -> Result<(), Failure> {
             sink_delay: options.sink_delay,
             seed: seed(options, entry.contender, 100),
         };
-        let sync = measure::sync_ms(time / 6)?;
-        match measure::measure(entry.contender, run) {
-            Ok(measured) => entry.open = Some(report::Open { measured, sync_p50_ms: sync.0, sync_p99_ms: sync.1 }),
+        let mut syncs = measure::syncs(time / 6)?;
+        let measured = measure::measure(entry.contender, run);
+        syncs.extend(measure::syncs(time / 6)?);
+        match measured {
+            Ok(measured) => entry.open = Some(report::Open::new(measured, syncs)),
             Err(error) => entry.faults.push(format!("open loop: {error}")),
         }
     }

@@ -1,6 +1,5 @@
 //! The phases that measure speed: each on a fresh instance, because stores grow.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -121,11 +120,10 @@ fn drain(sink: &Sink, contender: Contender, count: usize, patience: Duration) ->
     Ok(())
 }
 
-/// The p50 and p99 of an append of 4 KB with fdatasync where the contenders keep their files, in milliseconds.
-pub(crate) fn sync_ms(time: Duration) -> Result<(f64, f64), Failure> {
+/// How long appends of 4 KB with fdatasync take where the contenders keep their files.
+pub(crate) fn syncs(time: Duration) -> Result<Vec<Duration>, Failure> {
     let folder = fresh_folder()?;
-    let times = machine::syncs(Path::new(folder.path()), time)?;
-    Ok((percentile_ms(&times, 0.5), percentile_ms(&times, 0.99)))
+    machine::syncs(folder.path(), time)
 }
 
 /// The run in the middle by this figure.

@@ -2,14 +2,16 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::contender::{Contender, Kind};
 use crate::faults::Survived;
+use crate::load::percentile_ms;
 use crate::measure::{Measured, median};
 use crate::options::Options;
-use crate::{Failure, OPEN_CONNECTIONS, OPEN_RATE, chart, machine};
+use crate::{Failure, OPEN_CONNECTIONS, OPEN_RATE, body, chart, machine};
 
 const BEGIN: &str = "<!-- made by scripts/bench --write: begin -->";
 const END: &str = "<!-- made by scripts/bench --write: end -->";
@@ -26,6 +28,7 @@ pub(crate) struct Report {
     seed: u64,
     sink_ms: u128,
     binary_mb: f64,
+    bodies: String,
     pub(crate) entries: Vec<Entry>,
     /// Title and reason.
     left_out: Vec<(String, String)>,
@@ -48,12 +51,19 @@ pub(crate) struct Entry {
     pub(crate) faults: Vec<String>,
 }
 
-/// An open loop, and the disk's own speed just before it.
+/// An open loop, and the disk's own speed just before and after it.
 #[derive(Serialize)]
 pub(crate) struct Open {
     pub(crate) measured: Measured,
     pub(crate) sync_p50_ms: f64,
     pub(crate) sync_p99_ms: f64,
+}
+
+impl Open {
+    pub(crate) fn new(measured: Measured, mut syncs: Vec<Duration>) -> Self {
+        syncs.sort_unstable();
+        Self { measured, sync_p50_ms: percentile_ms(&syncs, 0.5), sync_p99_ms: percentile_ms(&syncs, 0.99) }
+    }
 }
 
 impl Entry {
@@ -104,6 +114,7 @@ impl Report {
             seed: options.seed,
             sink_ms: options.sink_delay.as_millis(),
             binary_mb: std::fs::metadata(env!("CARGO_BIN_EXE_salebridge"))?.len() as f64 / 1e6,
+            bodies: body::sizes(options.seed)?,
             entries: Vec::new(),
             left_out: Vec::new(),
         })
@@ -196,7 +207,7 @@ impl Report {
         line(
             text,
             &format!(
-                "**Open loop**: {OPEN_RATE} webhooks a second over {OPEN_CONNECTIONS} connections, whether or not they are answered in time; times count from when each was due. The last two columns: an append of 4 KB with fdatasync just before, and how often its p99 goes into that of the acknowledgement.\n"
+                "**Open loop**: {OPEN_RATE} webhooks a second over {OPEN_CONNECTIONS} connections, whether or not they are answered in time; times count from when each was due. The last two columns: appends of 4 KB with fdatasync just before and after, and how often its p99 goes into that of the acknowledgement.\n"
             ),
         );
         line(text, "| | acked/s | p50 ms | p99 ms | p99.9 ms | load late, p99 ms | fdatasync p99 ms | p99 ÷ fdatasync |");
@@ -285,8 +296,8 @@ impl Report {
         line(
             text,
             &format!(
-                "- The binary of salebridge has {:.1} MB. The chance of ids, names and amounts was `--seed {}`.",
-                self.binary_mb, self.seed
+                "- {}. The binary of salebridge has {:.1} MB. The chance of ids, names and amounts was `--seed {}`.",
+                self.bodies, self.binary_mb, self.seed
             ),
         );
         for entry in &self.entries {

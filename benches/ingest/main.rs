@@ -1,7 +1,7 @@
 //! How many webhooks a second are stored durably, mapped and counted, against the same HTTP server doing nothing at all.
 //!
 //! Both run in turn within one run, on loopback, with the same signed 3 KB Stripe bodies, each with ids of its own. Run it by
-//! `scripts/bench`; the figures of one machine mean little, their ratio means more. Options: `--webhooks N` for each round,
+//! `cargo bench --bench ingest`; the figures of one machine mean little, their ratio means more. Options: `--webhooks N` for each round,
 //! `--rounds N`, `--connections N`, `--random-ids`.
 
 #![allow(
