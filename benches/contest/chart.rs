@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use crate::report::{Entry, whole};
 
 const ROW: usize = 30;
-const LABELS: usize = 300;
-const BARS: f64 = 460.0;
+const LABELS: usize = 340;
+const BARS: f64 = 430.0;
 
 /// Contenders that were measured, the floor left out: it would make all other bars short, and it does nothing.
 pub(crate) fn draw(entries: &[Entry], day: &str) -> String {
