@@ -31,6 +31,7 @@ mod grafana;
 mod histories;
 mod hostile;
 mod logging;
+mod memory;
 mod metrics;
 mod model;
 mod money;
