@@ -36,6 +36,8 @@ pub(crate) fn a_year(store: &Path, count: usize) -> Result<(), Failure> {
         connection.execute_batch("DROP TABLE one")?;
     }
     connection.execute("UPDATE progress SET settled_through = ?1", [newest])?;
+    // The next start makes the names of what was copied.
+    connection.execute("UPDATE name_state SET is_filled = 0", [])?;
     connection.execute_batch("DELETE FROM tallies")?;
     for statement in TALLIES.split(';').filter(|statement| statement.trim_start().starts_with("INSERT INTO tallies")) {
         connection.execute_batch(statement)?;
@@ -49,7 +51,8 @@ pub(crate) fn a_year(store: &Path, count: usize) -> Result<(), Failure> {
 fn copied(table: &str, column: &str, step: i64, newest: i64) -> String {
     let id = "printf('%08x%010d', (n * 2654435761) & 4294967295, n)";
     match (table, column) {
-        ("inbox" | "sales" | "deliveries", "id") | (_, "request" | "sale" | "delivery") => "n".to_owned(),
+        ("inbox" | "sales" | "sale_keys" | "sale_groups" | "identities" | "deliveries", "id")
+        | (_, "request" | "sale" | "delivery") => "n".to_owned(),
         ("inbox", "digest") => "CAST(n AS BLOB)".to_owned(),
         ("sales", "click_id") => format!("CASE WHEN n % {WITHOUT_CLICK} = 0 THEN NULL ELSE click_id || {id} END"),
         ("sales", "click_code") => format!("CASE WHEN n % {WITHOUT_CLICK} = 0 THEN 'no_click' END"),

@@ -11,6 +11,9 @@ use crate::Failure;
 /// Ticks a second of the kernel's CPU accounting (USER_HZ, which Linux fixes for programs).
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// A store that holds millions of sales may have to be gone through at the first start.
+const UP_WITHIN: Duration = Duration::from_secs(300);
+
 /// A running server; killed when it goes out of scope.
 pub(crate) struct Running(Child);
 
@@ -22,7 +25,7 @@ impl Running {
     }
 
     pub(crate) fn wait_until_up(&self, address: &str) -> Result<(), Failure> {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + UP_WITHIN;
         while Instant::now() < deadline {
             if is_ready(address).unwrap_or(false) {
                 return Ok(());

@@ -69,21 +69,30 @@ fn measure(server: &str, replicas: usize, webhooks: usize, stored: usize) -> Res
             .replace("[store]", "[admin]\nlisten = \"127.0.0.1:0\"\n[store]");
         std::fs::write(folder.join("config.toml"), text)?;
         let config = folder.join("config.toml").display().to_string();
-        let bridge = Running::start(Path::new(env!("CARGO_BIN_EXE_salebridge")), &["--config", &config, "serve"])?;
-        bridge.wait_until_up(&address)?;
-        running.push((bridge, address));
+        let bridge = start(&config, &address)?;
+        running.push((bridge, address, config));
     }
     // One purchase, which is copied under other ids.
     load::run(&running[0].1, 1, webhook::requests(&running[0].1, 1, Ids::Timed)?)?;
     store.wait_until_settled(1)?;
     if stored > 1 {
-        store.fill(stored)?;
+        // A file is filled while no bridge serves it. The first start afterwards makes the names of what was copied.
+        if let Store::Sqlite(_) = &store {
+            let (_, address, config) = running.pop().ok_or("no bridge runs")?;
+            store.fill(stored)?;
+            drop(start(&config, &address)?);
+            let started = Instant::now();
+            running.push((start(&config, &address)?, address, config));
+            println!("ready {} ms after the start, with {stored} sales stored", started.elapsed().as_millis());
+        } else {
+            store.fill(stored)?;
+        }
     }
     let before =
-        (running.iter().map(|(bridge, _)| bridge.cpu()).sum::<Duration>(), store.cpu(), store.bytes()?, store.commits()?);
+        (running.iter().map(|(bridge, ..)| bridge.cpu()).sum::<Duration>(), store.cpu(), store.bytes()?, store.commits()?);
     let started = Instant::now();
     let mut loads = Vec::new();
-    for (_, address) in &running {
+    for (_, address, _) in &running {
         let requests = webhook::requests(address, webhooks / running.len(), Ids::Timed)?;
         let (address, connections) = (address.clone(), 64 / running.len());
         loads.push(std::thread::spawn(move || load::run(&address, connections, requests).map_err(|error| error.to_string())));
@@ -97,7 +106,7 @@ fn measure(server: &str, replicas: usize, webhooks: usize, stored: usize) -> Res
     store.wait_until_settled(stored.max(1) + sent)?;
     let settled = started.elapsed();
     let each = |micros: f64| micros / sent as f64;
-    let bridges = running.iter().map(|(bridge, _)| bridge.cpu()).sum::<Duration>() - before.0;
+    let bridges = running.iter().map(|(bridge, ..)| bridge.cpu()).sum::<Duration>() - before.0;
     let mut latencies: Vec<Duration> = results.into_iter().flat_map(|result| result.latencies).collect();
     latencies.sort();
     println!(
@@ -110,9 +119,15 @@ fn measure(server: &str, replicas: usize, webhooks: usize, stored: usize) -> Res
         each((store.cpu() - before.1) * 1e6),
         each((store.commits()? - before.3) as f64),
         each((store.bytes()? - before.2) as f64),
-        running.iter().map(|(bridge, _)| bridge.peak_mb()).fold(0.0, f64::max),
+        running.iter().map(|(bridge, ..)| bridge.peak_mb()).fold(0.0, f64::max),
     );
     Ok(())
+}
+
+fn start(config: &str, address: &str) -> Result<Running, Failure> {
+    let bridge = Running::start(Path::new(env!("CARGO_BIN_EXE_salebridge")), &["--config", config, "serve"])?;
+    bridge.wait_until_up(address)?;
+    Ok(bridge)
 }
 
 impl Store {
@@ -149,7 +164,6 @@ impl Store {
             Self::Sqlite(path) => {
                 let mut connection = Connection::open(path)?;
                 connection.busy_timeout(Duration::from_secs(60))?;
-                // In one transaction, so that the bridge does not settle the copies as well.
                 let transaction = connection.transaction()?;
                 for table in TABLES {
                     let mut select = transaction.prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))?;
@@ -163,6 +177,7 @@ impl Store {
                     transaction.execute(&sql, [count])?;
                 }
                 transaction.execute("UPDATE progress SET settled_through = ?1", [count])?;
+                transaction.execute("UPDATE name_state SET is_filled = 0", [])?;
                 transaction.commit()?;
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
             }
@@ -222,7 +237,9 @@ impl Store {
 /// The values of a copy: numbers that stand for the purchase become `n`, its ids become `id`.
 fn copied(table: &str, columns: &[String], id: &str, digest: &str) -> String {
     let values = columns.iter().map(|column| match (table, column.as_str()) {
-        ("inbox" | "sales" | "deliveries", "id") | (_, "request" | "sale") => "n".to_owned(),
+        ("inbox" | "sales" | "sale_keys" | "sale_groups" | "identities" | "deliveries", "id") | (_, "request" | "sale") => {
+            "n".to_owned()
+        }
         ("inbox", "digest") => digest.to_owned(),
         (_, "unique_id" | "value" | "customer" | "keys" | "customer_external_id" | "click_id") => {
             // Whatever the ids are, the number of the copy makes them others.

@@ -23,8 +23,12 @@ const LEASE_MARGIN: Duration = Duration::from_secs(20);
 const FAST_PER_MINUTE: u32 = 6_000;
 /// A clock that goes back by less was only adjusted.
 const CLOCK_NOISE: Duration = Duration::from_secs(1);
-/// So long a commit waits for more to record.
-const LINGER: Duration = Duration::from_millis(5);
+/// So long a commit waits for more to record, while enough is leased.
+const LINGER: Duration = Duration::from_millis(20);
+/// Of a fast upstream so many times as many deliveries are leased ahead as may be under way, so that few commits serve many.
+const AHEAD: usize = 8;
+/// But never more than this: after a crash all of them may have been sent.
+const AHEAD_LIMIT: usize = 256;
 /// After so long the upstream's name is looked up anew, whatever connections there are.
 const CLIENT_AGE: Duration = Duration::from_secs(60);
 
@@ -263,7 +267,7 @@ impl Sender {
         // What may not be repeated is not leased before it is begun: a crash could not tell the two apart. And what replicas share a
         // limit for is begun in the moment for which it was granted.
         let may_wait = !self.upstream.template.counts_repeats(false) && !self.store.is_shared();
-        if is_fast && may_wait { self.upstream.max_in_flight } else { 0 }
+        if is_fast && may_wait { (AHEAD * self.upstream.max_in_flight).min(AHEAD_LIMIT) } else { 0 }
     }
 
     /// What was leased and cannot begin for long, because the upstream is paused now or asked for a longer wait, is given back.
@@ -291,7 +295,7 @@ impl Sender {
 
     fn lease(&self, now: Timestamp, limit: usize) -> Lease {
         let upstream = Arc::clone(&self.upstream.name);
-        // What is leased ahead waits for another attempt to end.
+        // What is leased ahead waits for others to end; and as long as this process lives, it knows what it holds.
         let until = now + 2 * self.upstream.timeout + LEASE_MARGIN;
         let template = &self.upstream.template;
         Lease {

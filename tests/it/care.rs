@@ -84,7 +84,16 @@ async fn refuses(desk: &Desk) {
 }
 
 /// What is done to a file by hand, and the rule that finds it.
-const DAMAGES: [(&str, &str); 25] = [
+const DAMAGES: [(&str, &str); 31] = [
+    ("UPDATE inbox SET digest = (SELECT digest FROM inbox WHERE id = 1) WHERE id = 2", "request_once"),
+    ("UPDATE events SET source = 'money', unique_id = 'one' WHERE request IN (1, 2)", "event_once"),
+    ("INSERT INTO sale_keys (scope, kind, value, sale) SELECT scope, kind, value, 2 FROM sale_keys WHERE sale = 1", "key_once"),
+    (
+        "INSERT INTO identities (scope, customer, clicks, first_seen, last_seen) SELECT scope, customer, clicks, 1, 1 FROM identities",
+        "identity_once",
+    ),
+    ("DELETE FROM name_log", "names"),
+    ("UPDATE sale_keys SET value = value || 'x' WHERE sale = 1", "names"),
     ("DELETE FROM events WHERE request = 5", "request_settled"),
     ("DELETE FROM inbox WHERE id = 1", "event_request"),
     ("UPDATE adjustments SET request = 98 WHERE sale IS NOT NULL", "adjustment_request"),
@@ -93,7 +102,7 @@ const DAMAGES: [(&str, &str); 25] = [
     ("UPDATE events SET sale = 98 WHERE request = 1", "event_sale"),
     ("UPDATE adjustments SET sale = 98 WHERE sale IS NOT NULL", "adjustment_sale"),
     ("UPDATE sale_keys SET sale = 98 WHERE sale = 1", "key_sale"),
-    ("INSERT INTO sale_groups VALUES ('live:money', 'order', 'o', 98)", "group_sale"),
+    ("INSERT INTO sale_groups (scope, kind, value, sale) VALUES ('live:money', 'order', 'o', 98)", "group_sale"),
     ("UPDATE double_counts SET second = 98", "double_count_sales"),
     ("UPDATE sales SET state = 'waiting', waits_until = NULL WHERE id = 2", "sale_state"),
     ("UPDATE sales SET state = 'merged', merged_into = 2 WHERE id = 2", "sale_merged"),
@@ -129,7 +138,7 @@ async fn what_was_damaged_by_hand_is_found() {
         assert!(names(&view).contains(name), "{sql} is not found by {name}: {view:#?}");
     }
     let schema = "PRAGMA writable_schema = ON;
-        UPDATE sqlite_schema SET sql = replace(sql, 'query TEXT', 'query TEXT NOT NULL') WHERE name = 'inbox';";
+        UPDATE sqlite_schema SET sql = replace(sql, 'query       TEXT', 'query TEXT NOT NULL') WHERE name = 'inbox';";
     let view = check_file(&damaged(98, schema));
     assert_eq!(names(&view), ["integrity"]);
     assert!(view.findings[0].wrong.contains("inbox.query"), "{view:?}");

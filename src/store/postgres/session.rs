@@ -17,6 +17,7 @@ use tokio_postgres::{Row as PostgresRow, Statement};
 
 use crate::domain::Timestamp;
 use crate::store::Error;
+use crate::store::sql::names::Named;
 use crate::store::sql::{Db, Dialect, Field, Name, Row, Unchanged, Value};
 
 /// So many statements wait at most.
@@ -36,6 +37,7 @@ const POSTGRES: Dialect = Dialect {
     oldest_unsettled: "SELECT i.received_at FROM unsettled u JOIN inbox i ON i.id = u.request ORDER BY u.request LIMIT 1",
     click_from: "CAST(trail AS JSONB) #>> '{clickId,from}'",
     is_shared: true,
+    has_names: false,
 };
 
 /// Replicas write hourly counts into so many rows each.
@@ -249,6 +251,14 @@ impl Db for Session {
         missed.extend(self.held.borrow().iter());
         missed.extend(new);
         Err(Error::Conflict("another replica is at the same purchase".to_owned()))
+    }
+
+    fn named(&self, _named: Named, _name: &[u8]) -> Result<Option<Vec<i64>>, Error> {
+        Ok(None)
+    }
+
+    fn name(&self, _named: Named, _name: &[u8], _row: i64) -> Result<(), Error> {
+        Ok(())
     }
 
     fn shard(&self) -> i64 {

@@ -23,7 +23,28 @@ const IS_SETTLED: &str = "{is_settled}";
 /// The same for how the click of a sale was come by.
 const CLICK_FROM: &str = "{click_from}";
 
-const RULES: [Rule; 25] = [
+const RULES: [Rule; 29] = [
+    rule(
+        "request_once",
+        "two requests have one fingerprint, so a repeat was stored (request)",
+        "SELECT COUNT(*), MIN(first) FROM (SELECT MIN(id) AS first FROM inbox WHERE digest IS NOT NULL GROUP BY digest HAVING COUNT(*) > 1) AS twice",
+    ),
+    rule(
+        "event_once",
+        "two events have used up one id of the provider (request)",
+        "SELECT COUNT(*), MIN(first) FROM (SELECT MIN(request) AS first FROM events WHERE unique_id IS NOT NULL
+         GROUP BY source, unique_id HAVING COUNT(*) > 1) AS twice",
+    ),
+    rule(
+        "key_once",
+        "two sales have one identifying key (sale)",
+        "SELECT COUNT(*), MIN(first) FROM (SELECT MIN(sale) AS first FROM sale_keys GROUP BY scope, kind, value HAVING COUNT(*) > 1) AS twice",
+    ),
+    rule(
+        "identity_once",
+        "a customer is remembered twice (when first seen)",
+        "SELECT COUNT(*), MIN(first) FROM (SELECT MIN(first_seen) AS first FROM identities GROUP BY scope, customer HAVING COUNT(*) > 1) AS twice",
+    ),
     rule(
         "request_settled",
         "a settled request has no event (the example is a request)",

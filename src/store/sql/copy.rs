@@ -15,7 +15,7 @@ const BATCH_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 pub(in crate::store) struct Table {
     /// Its name.
     pub(in crate::store) name: &'static str,
-    /// So many of its columns, the first, are its primary key.
+    /// So many of its columns, the first, are its primary key. Where it is 0, a file numbers the rows, and a database has a key of its own.
     key: usize,
     /// Its columns.
     columns: &'static str,
@@ -39,9 +39,9 @@ pub(in crate::store) const TABLES: [Table; 20] = [
          renewal, awaits, seen, state, waits_until, merged_into, parked_code, parked_reason, click_code, click_reason, request, \
          counted_at, sent_as, proof, teller, paid_at, taken_back, adjustments",
     ),
-    table("sale_keys", 3, "scope, kind, value, sale"),
-    table("sale_groups", 4, "scope, kind, value, sale"),
-    table("identities", 2, "scope, customer, customer_external_id, customer_origin, customer_at, clicks, first_seen, last_seen"),
+    table("sale_keys", 0, "scope, kind, value, sale"),
+    table("sale_groups", 0, "scope, kind, value, sale"),
+    table("identities", 0, "scope, customer, customer_external_id, customer_origin, customer_at, clicks, first_seen, last_seen"),
     table("hints", 3, "scope, kind, value, hint"),
     table("adjustments", 2, "request, position, source, scope, sale, kind, provider_id, amount_minor, currency, cumulative, at"),
     table("double_counts", 2, "first, second, request"),
@@ -73,13 +73,19 @@ impl Table {
         self.columns.split(", ").collect()
     }
 
-    /// The next rows after `last`, the one that was read before; none where there are no more.
+    /// The next rows of a file after `last`, the one that was read before; none where there are no more. A number that a file gave a row
+    /// stands after its columns.
     pub(in crate::store) fn read(&self, db: &dyn Db, last: Option<&Values>) -> Result<Vec<Values>, Error> {
-        let columns = self.columns();
-        let key = columns.iter().take(self.key).copied().collect::<Vec<_>>().join(", ");
-        let after: Values = last.map_or_else(Vec::new, |last| last.iter().take(self.key).cloned().collect());
+        let is_numbered = self.key == 0;
+        let mut columns = self.columns();
+        if is_numbered {
+            columns.push("id");
+        }
+        let (skipped, length) = if is_numbered { (columns.len() - 1, 1) } else { (0, self.key) };
+        let key = columns.iter().skip(skipped).take(length).copied().collect::<Vec<_>>().join(", ");
+        let after: Values = last.map_or_else(Vec::new, |last| last.iter().skip(skipped).take(length).cloned().collect());
         let rest = if after.is_empty() { String::new() } else { format!(" WHERE ({key}) > ({})", places(after.len())) };
-        let sql = format!("SELECT {} FROM {}{rest} ORDER BY {key} LIMIT {BATCH_LIMIT}", self.columns, self.name);
+        let sql = format!("SELECT {} FROM {}{rest} ORDER BY {key} LIMIT {BATCH_LIMIT}", columns.join(", "), self.name);
         let (mut rows, mut bytes): (Vec<Values>, usize) = (Vec::new(), 0);
         db.query(&sql, &after, &mut |row| {
             if bytes < BATCH_LIMIT_BYTES {
@@ -95,7 +101,8 @@ impl Table {
     /// Writes rows into a table that has none of them.
     pub(in crate::store) fn write(&self, db: &dyn Db, rows: &[Values]) -> Result<(), Error> {
         let sql = format!("INSERT INTO {} ({}) VALUES ({})", self.name, self.columns, places(self.columns().len()));
-        rows.iter().try_for_each(|row| db.write(&sql, row))
+        let count = self.columns().len();
+        rows.iter().try_for_each(|row| db.write(&sql, row.get(..count).unwrap_or(row)))
     }
 }
 

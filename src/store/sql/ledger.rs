@@ -1,9 +1,9 @@
 //! What a batch changes in the ledger, written in one go.
 
-use super::row::{origin, scope, write_sale};
-use super::{Db, Unchanged, adjustments, fetches, search, tallies, values};
-use crate::attribute::{Changes, DoubleCount, EventRecord, Merge, NewStatement, SaleKey, Tell};
-use crate::domain::{Identity, RequestId, Scope, Statement, Timestamp};
+use super::row::{scope, write_sale};
+use super::{Db, adjustments, fetches, names, search, tallies, values};
+use crate::attribute::{Changes, DoubleCount, Merge, NewStatement, Tell};
+use crate::domain::{RequestId, Statement, Timestamp};
 use crate::store::Error;
 
 /// Writes the changes; `settled` are the requests that are settled with them for the first time.
@@ -11,8 +11,8 @@ pub(in crate::store) fn write(db: &dyn Db, changes: &Changes, settled: &[Request
     changes.new_sales.iter().try_for_each(|sale| write_sale(db, INSERT_SALE, sale))?;
     changes.changed_sales.iter().try_for_each(|sale| write_sale(db, UPDATE_SALE, sale))?;
     put_keys(db, changes)?;
-    changes.identities.iter().try_for_each(|(place, customer, identity)| put_identity(db, place, customer, identity))?;
-    changes.events.iter().try_for_each(|event| put_event(db, event))?;
+    changes.identities.iter().try_for_each(|(place, customer, identity)| names::put_identity(db, place, customer, identity))?;
+    changes.events.iter().try_for_each(|event| names::put_event(db, event))?;
     let millis = now.as_millisecond();
     for (place, kind, value) in &changes.spent_hints {
         let sql = "DELETE FROM hints WHERE scope = ?1 AND kind = ?2 AND value = ?3";
@@ -47,22 +47,8 @@ pub(in crate::store) fn write(db: &dyn Db, changes: &Changes, settled: &[Request
 }
 
 fn put_keys(db: &dyn Db, changes: &Changes) -> Result<(), Error> {
-    // An identifying key that belongs to another sale already would be a second count: the whole batch is refused.
-    // (To say the same again changes nothing.)
-    let put_key = "INSERT INTO sale_keys (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)
-                   ON CONFLICT (scope, kind, value) DO UPDATE SET sale = excluded.sale WHERE sale_keys.sale = excluded.sale";
-    let taken = Some(Unchanged::Conflict("a key that belongs to another sale already"));
-    let put_group = "INSERT INTO sale_groups (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-    for SaleKey { sale, scope: place, key } in &changes.new_keys {
-        let (sql, expected) = if key.identifies { (put_key, taken) } else { (put_group, None) };
-        db.put(sql, values![scope(place), key.kind, key.value, sale], expected)?;
-    }
-    let move_key = "UPDATE sale_keys SET sale = ?4 WHERE scope = ?1 AND kind = ?2 AND value = ?3";
-    for SaleKey { sale, scope: place, key } in &changes.moved_keys {
-        let sql = if key.identifies { move_key } else { put_group };
-        db.write(sql, values![scope(place), key.kind, key.value, sale])?;
-    }
-    Ok(())
+    changes.new_keys.iter().try_for_each(|new| names::put_key(db, new))?;
+    changes.moved_keys.iter().try_for_each(|moved| names::move_key(db, moved))
 }
 
 fn put_deliveries(db: &dyn Db, changes: &Changes, millis: i64) -> Result<(), Error> {
@@ -101,26 +87,6 @@ const UPDATE_SALE: &str =
      parked_reason = ?23, click_code = ?24, click_reason = ?25, request = ?26, counted_at = ?27, sent_as = ?28,
      proof = ?29, teller = ?30, paid_at = ?31, taken_back = ?32, adjustments = ?33 WHERE id = ?1";
 
-fn put_identity(db: &dyn Db, place: &Scope, customer: &str, identity: &Identity) -> Result<(), Error> {
-    let sql = "INSERT INTO identities (scope, customer, customer_external_id, customer_origin, customer_at, clicks, first_seen,
-         last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (scope, customer) DO UPDATE SET
-         customer_external_id = ?3, customer_origin = ?4, customer_at = ?5, clicks = ?6, first_seen = ?7, last_seen = ?8";
-    let external = identity.customer_external_id.as_ref();
-    db.write(
-        sql,
-        values![
-            scope(place),
-            customer,
-            external.map(|(found, _)| &found.value),
-            external.map(|(found, _)| origin(&found.origin)),
-            external.map(|(_, at)| at.as_millisecond()),
-            serde_json::to_string(&identity.clicks)?,
-            identity.first_seen.as_millisecond(),
-            identity.last_seen.as_millisecond(),
-        ],
-    )
-}
-
 fn put_statement(db: &dyn Db, new: &NewStatement) -> Result<(), Error> {
     let sql = "INSERT INTO adjustments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (request, position)
          DO UPDATE SET scope = ?4, sale = ?5, kind = ?6, provider_id = ?7, amount_minor = ?8, currency = ?9, cumulative = ?10,
@@ -140,31 +106,6 @@ fn put_statement(db: &dyn Db, new: &NewStatement) -> Result<(), Error> {
             adjustment.money.map(|money| money.currency.code()),
             adjustment.is_cumulative,
             at.as_millisecond(),
-        ],
-    )
-}
-
-fn put_event(db: &dyn Db, event: &EventRecord) -> Result<(), Error> {
-    let sql = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (request, position)
-         DO UPDATE SET unique_id = ?4, kind = ?5, mode = ?6, at = ?7, outcome = ?8, code = ?9, reason = ?10, sale = ?11,
-         late = ?12, digest = ?13 WHERE events.outcome = 'fetching' OR ?14 <> 0";
-    db.write(
-        sql,
-        values![
-            event.request,
-            event.position,
-            event.source,
-            event.unique_id,
-            event.kind,
-            event.mode.as_str(),
-            event.at.as_millisecond(),
-            event.outcome.as_str(),
-            event.reason.as_ref().map(|reason| &*reason.code),
-            event.reason.as_ref().map(|reason| &*reason.text),
-            event.sale,
-            event.is_late,
-            event.digest,
-            event.replaces,
         ],
     )
 }

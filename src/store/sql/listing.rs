@@ -3,10 +3,11 @@
 //! A page goes through a bounded range of numbers, so that a filter that hardly anything meets does not read a million rows: then it
 //! holds few rows, or none, and says where the next one begins. What a person has to look at has an index and no such bound.
 
+use super::names::SHOWN_IDENTITIES;
 use super::row::{origin_from, sale as read_sale, scope_from};
 use super::story::sale_view;
 use super::views::{received, request_view, select_deliveries};
-use super::{Db, Row, Value, values};
+use super::{Db, Row, Value, question, values};
 use crate::domain::{Click, Currency, DeliveryState, Money, SaleId, from_millis};
 use crate::store::{
     AdjustmentFilter, ClickView, DeliveryFilter, DeliveryView, Error, IdentityView, ListedAdjustmentView, PAGE_LIMIT, Page,
@@ -221,19 +222,26 @@ fn listed_adjustment(row: &Row<'_>) -> Result<ListedAdjustmentView, Error> {
 
 /// What is remembered of a customer, be it a provider's or the team's own.
 pub(in crate::store) fn identities(db: &dyn Db, customer: &str) -> Result<Vec<IdentityView>, Error> {
-    let columns = "scope, customer, customer_external_id, customer_origin, clicks, first_seen, last_seen";
-    let mut found = Vec::new();
-    for scope in scopes(db)? {
-        let sql = format!("SELECT {columns} FROM identities WHERE scope = ?1 AND customer = ?2");
-        found.extend(db.rows(&sql, values![scope, customer], identity)?);
-    }
-    let sql =
-        format!("SELECT {columns} FROM identities WHERE customer_external_id = ?1 ORDER BY scope, customer LIMIT {PAGE_LIMIT}");
-    for other in db.rows(&sql, values![customer], identity)? {
+    let mut found: Vec<IdentityView> = Vec::new();
+    let mut add = |row: &Row<'_>| {
+        let other = identity(row)?;
         if !found.contains(&other) {
             found.push(other);
         }
+        Ok(())
+    };
+    let [of_provider, of_team] = &SHOWN_IDENTITIES;
+    if db.has_names() {
+        of_provider.all(db, &[question![customer]], &mut |_, row| add(row))?;
+    } else {
+        for scope in scopes(db)? {
+            let sql =
+                "SELECT scope, customer, customer_external_id, customer_origin, clicks, first_seen, last_seen FROM identities
+                 WHERE scope = ?1 AND customer = ?2";
+            db.query(sql, values![scope, customer], &mut add)?;
+        }
     }
+    of_team.all(db, &[question![customer]], &mut |_, row| add(row))?;
     Ok(found)
 }
 

@@ -13,6 +13,7 @@ pub(super) mod following;
 pub(super) mod inbox;
 pub(super) mod ledger;
 pub(super) mod listing;
+pub(super) mod names;
 pub(super) mod past;
 pub(super) mod prune;
 pub(super) mod refused;
@@ -28,6 +29,7 @@ pub(super) mod views;
 
 pub(super) use value::{Field, FromField, Row, ToValue, Value, question, values};
 
+use self::names::Named;
 use super::Error;
 use crate::domain::Timestamp;
 
@@ -52,6 +54,8 @@ pub(super) struct Dialect {
     pub(super) click_from: &'static str,
     /// True where several processes may serve one store.
     pub(super) is_shared: bool,
+    /// True where rows are found by [names](Db::named), not by indexes.
+    pub(super) has_names: bool,
 }
 
 /// A connection to a database, inside a transaction where something is changed.
@@ -82,6 +86,13 @@ pub(super) trait Db {
     /// # Errors
     /// [`Error::Conflict`]: another replica is at it.
     fn hold(&self, names: &dyn Fn() -> Vec<Name>) -> Result<(), Error>;
+
+    /// The numbers of rows that may go by a name, in their order; whoever asks compares the rows. None where the database has an index
+    /// of such names instead.
+    fn named(&self, named: Named, name: &[u8]) -> Result<Option<Vec<i64>>, Error>;
+
+    /// From now on a row goes by this name. Of no effect where the database has an index.
+    fn name(&self, named: Named, name: &[u8], row: i64) -> Result<(), Error>;
 
     /// In which rows of the hourly counts this process writes, so that replicas seldom wait for each other.
     fn shard(&self) -> i64;
@@ -150,6 +161,11 @@ impl dyn Db + '_ {
             Ok(())
         })?;
         Ok(is_there)
+    }
+
+    /// Whether rows are found by names here.
+    pub(super) fn has_names(&self) -> bool {
+        self.dialect().has_names
     }
 
     /// [`Db::put`], whatever it changes.

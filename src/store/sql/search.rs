@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
+use super::names::SALES_OF_VALUE;
 use super::row::damaged;
-use super::{Db, Row, values};
+use super::{Db, Row, question, values};
 use crate::domain::{Key, Sale, SaleId, Timestamp, invoice_id_of};
 use crate::store::Error;
 
@@ -110,10 +111,18 @@ pub(in crate::store) fn search(db: &dyn Db, text: &str) -> Result<Vec<SaleId>, E
     Ok(found.into_iter().rev().take(MOST).collect())
 }
 
-/// Sales by any of their providers' ids. There are few scopes and kinds: each is found by a step through the index. (SQLite would walk
-/// over a whole kind to find what is greater than a pair.)
+/// Sales by any of their providers' ids. Where there is an index, each of the few scopes and kinds is found by a step through it.
 fn by_key(db: &dyn Db, text: &str) -> Result<BTreeSet<SaleId>, Error> {
     let mut found = BTreeSet::new();
+    if db.has_names() {
+        for ask in &SALES_OF_VALUE {
+            ask.all(db, &[question![text]], &mut |_, row| {
+                found.insert(row.get(0)?);
+                Ok(())
+            })?;
+        }
+        return Ok(found);
+    }
     for table in ["sale_keys", "sale_groups"] {
         let next_scope = format!("SELECT scope FROM {table} WHERE scope > ?1 ORDER BY scope LIMIT 1");
         let next_kind = format!("SELECT kind FROM {table} WHERE scope = ?1 AND kind > ?2 ORDER BY kind LIMIT 1");

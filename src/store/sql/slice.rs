@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::row::{SALE_BY_ID, STATEMENT_COLUMNS, damaged, origin_from, sale, scope, scope_from, statement};
-use super::{Db, Name, Row, Value, question, values};
+use super::names::{self, place_values, read_identity};
+use super::row::{SALE_BY_ID, STATEMENT_COLUMNS, sale, scope, scope_from, statement};
+use super::{Db, Name, Value, question, values};
 use crate::attribute::{Hint, Pending, Place, Slice, Wanted, person_scope};
-use crate::domain::{Found, Identity, Mode, RequestId, Sale, SaleId, SaleState, Scope, Timestamp, from_millis};
+use crate::domain::{Mode, RequestId, Sale, SaleId, SaleState, Scope, Timestamp, from_millis};
 use crate::store::Error;
 
 /// A question's values.
@@ -24,7 +25,7 @@ pub(in crate::store) fn load(db: &dyn Db, wanted: &Wanted, next_sale: SaleId) ->
     let mut customers: BTreeSet<(Scope, String)> = wanted.customers.iter().cloned().collect();
     let mut persons: BTreeSet<(Mode, String)> = wanted.persons.iter().cloned().collect();
     let mut keys: HashSet<Place> = wanted.keys.clone();
-    db.hold(&|| names(wanted))?;
+    db.hold(&|| held_names(wanted))?;
     loading.hints(&wanted.hints, &mut keys, &mut customers, &mut persons)?;
     let mut ids: BTreeSet<SaleId> = wanted.sales.iter().copied().collect();
     loading.sales_of_keys(&keys, &mut ids)?;
@@ -115,8 +116,7 @@ impl<'a> Loading<'a> {
 
     fn sales_of_keys(&mut self, keys: &HashSet<Place>, ids: &mut BTreeSet<SaleId>) -> Result<(), Error> {
         let questions: Vec<Question> = keys.iter().map(place_values).collect();
-        let sql = "SELECT sale FROM sale_keys WHERE scope = ?1 AND kind = ?2 AND value = ?3";
-        self.db.query_all(sql, &questions, &mut |_, row| {
+        names::SALE_OF_KEY.all(self.db, &questions, &mut |_, row| {
             ids.insert(row.get(0)?);
             Ok(())
         })
@@ -126,8 +126,7 @@ impl<'a> Loading<'a> {
         let groups: Vec<&Place> = groups.iter().collect();
         let questions: Vec<Question> = groups.iter().map(|group| place_values(group)).collect();
         self.slice.groups.extend(groups.iter().map(|group| ((*group).clone(), Vec::new())));
-        let sql = "SELECT sale FROM sale_groups WHERE scope = ?1 AND kind = ?2 AND value = ?3 ORDER BY sale LIMIT 50";
-        self.db.query_all(sql, &questions, &mut |place, row| {
+        names::SALES_OF_GROUP.all(self.db, &questions, &mut |place, row| {
             let id = row.get(0)?;
             ids.insert(id);
             if let Some(known) = groups.get(place).and_then(|group| self.slice.groups.get_mut(*group)) {
@@ -197,8 +196,7 @@ impl<'a> Loading<'a> {
         let new: Vec<&(Scope, String)> = customers.iter().filter(|customer| !self.known_customers.contains(*customer)).collect();
         self.db.hold(&|| new.iter().map(|(place, customer)| name_of_customer(place, customer)).collect())?;
         let questions: Vec<Question> = new.iter().map(|(place, customer)| question![scope(place), customer]).collect();
-        let sql = format!("SELECT {IDENTITY_COLUMNS} FROM identities WHERE scope = ?1 AND customer = ?2");
-        self.db.query_all(&sql, &questions, &mut |place, row| {
+        names::CUSTOMER.all(self.db, &questions, &mut |place, row| {
             if let Some(customer) = new.get(place) {
                 self.slice.identities.insert((*customer).clone(), read_identity(row)?);
             }
@@ -212,13 +210,9 @@ impl<'a> Loading<'a> {
     fn persons(&mut self, persons: &BTreeSet<(Mode, String)>) -> Result<(), Error> {
         let new: Vec<&(Mode, String)> = persons.iter().filter(|person| !self.known_persons.contains(*person)).collect();
         self.db.hold(&|| new.iter().map(|(mode, customer)| name_of_person(*mode, customer)).collect())?;
-        let question = |(mode, customer): &&(Mode, String)| question![customer, scope(&person_scope(*mode))];
+        let question = |(mode, customer): &&(Mode, String)| question![scope(&person_scope(*mode)), customer];
         let questions: Vec<Question> = new.iter().map(question).collect();
-        let sql = format!(
-            "SELECT {IDENTITY_COLUMNS}, scope, customer FROM identities WHERE customer_external_id = ?1
-             AND substr(scope, 1, length(CAST(?2 AS TEXT))) = ?2 LIMIT 100"
-        );
-        self.db.query_all(&sql, &questions, &mut |_, row| {
+        names::PERSON.all(self.db, &questions, &mut |_, row| {
             let key = (scope_from(row.text(6)?)?, row.get(7)?);
             self.slice.identities.insert(key, read_identity(row)?);
             Ok(())
@@ -261,8 +255,7 @@ impl<'a> Loading<'a> {
     fn applied(&mut self, event_ids: &HashSet<(Arc<str>, String)>) -> Result<(), Error> {
         let event_ids: Vec<&(Arc<str>, String)> = event_ids.iter().collect();
         let questions: Vec<Question> = event_ids.iter().map(|(source, id)| question![source, id]).collect();
-        let sql = "SELECT request, position FROM events WHERE source = ?1 AND unique_id = ?2";
-        self.db.query_all(sql, &questions, &mut |place, row| {
+        names::EVENT_OF_ID.all(self.db, &questions, &mut |place, row| {
             if let Some(event_id) = event_ids.get(place) {
                 self.slice.applied.insert((*event_id).clone(), (row.get(0)?, row.get(1)?));
             }
@@ -301,12 +294,8 @@ impl<'a> Loading<'a> {
     }
 }
 
-fn place_values((place, kind, value): &Place) -> Question {
-    question![scope(place), kind, value]
-}
-
 /// The names of all that a batch may learn of for the first time.
-fn names(wanted: &Wanted) -> Vec<Name> {
+fn held_names(wanted: &Wanted) -> Vec<Name> {
     let places = wanted.keys.iter().chain(&wanted.groups).chain(&wanted.hints).map(name_of_place);
     let customers = wanted.customers.iter().map(|(place, customer)| name_of_customer(place, customer));
     let persons = wanted.persons.iter().chain(&wanted.clicked).map(|(mode, customer)| name_of_person(*mode, customer));
@@ -336,24 +325,4 @@ fn name(parts: &[&str]) -> Name {
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
     Name::from_be_bytes(first)
-}
-
-/// The columns of an identity, which [`read_identity`] follows.
-const IDENTITY_COLUMNS: &str = "customer_external_id, customer_origin, customer_at, clicks, first_seen, last_seen";
-
-fn read_identity(row: &Row<'_>) -> Result<Identity, Error> {
-    let (value, origin, at): (Option<String>, Option<String>, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-    let customer_external_id = match (value, origin, at) {
-        (Some(value), Some(origin), Some(at)) => {
-            Some((Found { value, origin: origin_from(&serde_json::from_str(&origin)?)? }, from_millis(at)))
-        }
-        (None, _, _) => None,
-        (Some(_), None, _) | (Some(_), Some(_), None) => return Err(damaged("an identity without its origin")),
-    };
-    Ok(Identity {
-        customer_external_id,
-        clicks: serde_json::from_str(row.text(3)?)?,
-        first_seen: from_millis(row.get(4)?),
-        last_seen: from_millis(row.get(5)?),
-    })
 }

@@ -2,6 +2,9 @@
 
 use rusqlite::Connection;
 
+use super::db::File;
+use super::names::NAMED;
+use crate::store::sql::Db as _;
 use crate::store::sql::check::{self, judge};
 use crate::store::{CheckView, Error, FindingView};
 
@@ -12,10 +15,11 @@ const FAULTS_LIMIT: usize = 100;
 const MARK: &str = "SELECT COUNT(*), MIN(settled_through) FROM progress
      WHERE settled_through > (SELECT COALESCE(MAX(id), 0) FROM inbox)";
 
-pub(super) fn check(connection: &Connection) -> Result<CheckView, Error> {
-    let mut view = check::check(connection)?;
-    judge(connection, &mut view, "mark", "the mark of what is settled is beyond the newest request (request)", MARK)?;
-    let faults = faults(connection)?;
+pub(super) fn check(file: &File) -> Result<CheckView, Error> {
+    let mut view = check::check(file)?;
+    judge(file, &mut view, "mark", "the mark of what is settled is beyond the newest request (request)", MARK)?;
+    names(file, &mut view)?;
+    let faults = faults(file)?;
     view.checks += 1;
     if let Some(first) = faults.first() {
         view.findings.push(FindingView {
@@ -26,6 +30,28 @@ pub(super) fn check(connection: &Connection) -> Result<CheckView, Error> {
         });
     }
     Ok(view)
+}
+
+/// Whatever goes by a name must be found by it, or it could be stored or counted a second time.
+fn names(file: &File, view: &mut CheckView) -> Result<(), Error> {
+    view.checks += 1;
+    let (mut count, mut example) = (0, None);
+    for (named, sql) in NAMED {
+        let mut select = file.prepare(sql)?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let (id, name): (i64, Vec<u8>) = (row.get(0)?, row.get_ref(1)?.as_bytes().unwrap_or_default().to_owned());
+            if !file.named(named, &name)?.is_some_and(|found| found.contains(&id)) {
+                count += 1;
+                example = example.or(Some(id));
+            }
+        }
+    }
+    if count > 0 {
+        let wrong = "a row is not found by its name, so it could be stored or counted a second time (its number)".to_owned();
+        view.findings.push(FindingView { name: "names".to_owned(), wrong, count, example });
+    }
+    Ok(())
 }
 
 /// What SQLite says of the file's pages and indexes; nothing where they are sound.

@@ -1,12 +1,16 @@
 //! A connection to a file, as the SQL of both stores sees it.
 
 use std::borrow::Cow;
+use std::cell::{RefCell, RefMut};
+use std::ops::Deref;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
+use super::names::{Cache, Names};
 use crate::domain::Timestamp;
 use crate::store::Error;
+use crate::store::sql::names::Named;
 use crate::store::sql::{Db, Dialect, Name, Row, Unchanged, Value};
 
 /// One process writes, one statement after another: nothing has to be locked.
@@ -20,7 +24,92 @@ const SQLITE: Dialect = Dialect {
     oldest_unsettled: "SELECT received_at FROM inbox WHERE id > (SELECT settled_through FROM progress) ORDER BY id LIMIT 1",
     click_from: "trail ->> '$.clickId.from'",
     is_shared: false,
+    has_names: true,
 };
+
+/// A connection, and by what names things are found through it.
+pub(in crate::store) struct File {
+    connection: Connection,
+    cache: Cache,
+    names: RefCell<Known>,
+}
+
+/// What a connection knows of the names.
+enum Known {
+    /// Nothing yet.
+    Nothing,
+    /// What was true in an earlier transaction.
+    Earlier(Box<Names>),
+    /// What is true in this one.
+    Now(Box<Names>),
+}
+
+impl File {
+    pub(super) fn new(connection: Connection, cache: &Cache) -> Self {
+        Self { connection, cache: cache.clone(), names: RefCell::new(Known::Nothing) }
+    }
+
+    /// A transaction begins: others may have written meanwhile.
+    pub(super) fn begin(&self) {
+        let mut known = self.names.borrow_mut();
+        *known = match std::mem::replace(&mut *known, Known::Nothing) {
+            Known::Nothing => Known::Nothing,
+            Known::Earlier(names) | Known::Now(names) => Known::Earlier(names),
+        };
+    }
+
+    /// What is known of the names may be wrong now: a transaction was not committed.
+    pub(super) fn forget(&self) {
+        *self.names.borrow_mut() = Known::Nothing;
+    }
+
+    /// The names as of this transaction. A look outside of one makes one, so that all of it sees the same.
+    pub(super) fn names(&self) -> Result<RefMut<'_, Names>, Error> {
+        let mut known = self.names.borrow_mut();
+        if self.connection.is_autocommit() {
+            self.connection.prepare_cached("BEGIN")?.execute([])?;
+        }
+        *known = match std::mem::replace(&mut *known, Known::Nothing) {
+            Known::Now(names) => Known::Now(names),
+            Known::Earlier(mut names) => {
+                names.catch_up(&self.connection)?;
+                Known::Now(names)
+            }
+            Known::Nothing => Known::Now(Box::new(Names::load(&self.connection, &self.cache)?)),
+        };
+        RefMut::filter_map(known, |known| match known {
+            Known::Now(names) => Some(&mut **names),
+            Known::Nothing | Known::Earlier(_) => None,
+        })
+        .map_err(|_| Error::Damaged("the names are gone".to_owned()))
+    }
+
+    /// The names, if this transaction has looked at them.
+    pub(super) fn names_in_use(&self) -> Option<RefMut<'_, Names>> {
+        RefMut::filter_map(self.names.borrow_mut(), |known| match known {
+            Known::Now(names) => Some(&mut **names),
+            Known::Nothing | Known::Earlier(_) => None,
+        })
+        .ok()
+    }
+
+    /// Ends the transaction of a look, if it made one.
+    pub(super) fn end_look(&self) -> Result<(), Error> {
+        if !self.connection.is_autocommit() {
+            self.connection.prepare_cached("COMMIT")?.execute([])?;
+        }
+        self.begin();
+        Ok(())
+    }
+}
+
+impl Deref for File {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
 
 impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -34,7 +123,7 @@ impl ToSql for Value<'_> {
     }
 }
 
-impl Db for Connection {
+impl Db for File {
     fn dialect(&self) -> &'static Dialect {
         &SQLITE
     }
@@ -76,6 +165,15 @@ impl Db for Connection {
     }
 
     fn hold(&self, _names: &dyn Fn() -> Vec<Name>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn named(&self, named: Named, name: &[u8]) -> Result<Option<Vec<i64>>, Error> {
+        self.names()?.find(&self.connection, named, name).map(Some)
+    }
+
+    fn name(&self, named: Named, name: &[u8], row: i64) -> Result<(), Error> {
+        self.names()?.add(named, name, row);
         Ok(())
     }
 

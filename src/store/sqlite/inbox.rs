@@ -1,19 +1,25 @@
 //! The inbox of one file: appended to, and settled in order up to a mark.
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
+use super::db::File;
 use crate::domain::{Request, RequestId};
 use crate::store::sql::inbox::{self, headers_to_json};
+use crate::store::sql::names::Named;
 use crate::store::sql::{Db, Unchanged, values};
 use crate::store::{Appended, Error, Fingerprint, StoredRequest};
 
 /// Appends a request inside the open transaction, or finds the one of the same fingerprint.
-pub(super) fn append(connection: &Connection, request: &Request, fingerprint: Option<Fingerprint>) -> Result<Appended, Error> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO inbox (source, received_at, url, headers, body, digest, query) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT (digest) DO NOTHING",
+pub(super) fn append(file: &File, request: &Request, fingerprint: Option<Fingerprint>) -> Result<Appended, Error> {
+    if let Some(fingerprint) = &fingerprint
+        && let Some(id) = known(file, fingerprint)?
+    {
+        return Ok(Appended::Duplicate(id));
+    }
+    let mut insert = file.prepare_cached(
+        "INSERT INTO inbox (source, received_at, url, headers, body, digest, query) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    let inserted = insert.execute(params![
+    insert.execute(params![
         request.source,
         request.received_at.as_millisecond(),
         request.url,
@@ -22,11 +28,21 @@ pub(super) fn append(connection: &Connection, request: &Request, fingerprint: Op
         fingerprint,
         request.query,
     ])?;
-    if inserted == 1 {
-        return Ok(Appended::New(connection.last_insert_rowid()));
+    let id = file.last_insert_rowid();
+    if let Some(fingerprint) = &fingerprint {
+        file.name(Named::Request, fingerprint, id)?;
     }
-    let mut known = connection.prepare_cached("SELECT id FROM inbox WHERE digest = ?1")?;
-    Ok(Appended::Duplicate(known.query_row([fingerprint], |row| row.get(0))?))
+    Ok(Appended::New(id))
+}
+
+/// The request of this fingerprint.
+fn known(file: &File, fingerprint: &Fingerprint) -> Result<Option<RequestId>, Error> {
+    for id in file.named(Named::Request, fingerprint)?.unwrap_or_default() {
+        if file.prepare_cached("SELECT 1 FROM inbox WHERE id = ?1 AND digest = ?2")?.exists(params![id, fingerprint])? {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }
 
 pub(super) fn unsettled(db: &dyn Db, after: RequestId, limit: usize) -> Result<Vec<StoredRequest>, Error> {

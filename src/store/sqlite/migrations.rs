@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::store::Error;
 
 /// All migrations, oldest first. A released one is never edited.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_fetches.sql"),
     include_str!("migrations/0003_ledger.sql"),
@@ -16,6 +16,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("migrations/0008_refused.sql"),
     include_str!("migrations/0009_found.sql"),
     include_str!("migrations/0010_identities.sql"),
+    include_str!("migrations/0011_names.sql"),
 ];
 
 /// Brings the file to the newest layout, each step in a transaction of its own.

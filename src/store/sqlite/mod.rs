@@ -1,7 +1,8 @@
 //! The embedded store: one SQLite file in WAL mode with `synchronous = FULL`, written by one thread.
 //!
 //! Every write of the process goes through the [`writer`], which puts all that waits into one transaction (group commit).
-//! Reads use connections of their own. Checkpoints run beside the commits, not inside them.
+//! Reads use connections of their own. Checkpoints run beside the commits, not inside them. What is found by ids that come in no order is
+//! found by [`names`], because an index over such ids costs a page of the file for each row.
 
 mod backup;
 mod check;
@@ -9,9 +10,9 @@ mod checkpoint;
 mod db;
 mod inbox;
 mod migrations;
+mod names;
 mod writer;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,7 +21,9 @@ use async_trait::async_trait;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use self::writer::Writer;
+use self::db::File;
+use self::names::Cache;
+use self::writer::{Upkeep, Writer};
 use super::sql::{
     alarms, deliveries, fetches, following, ledger, listing, past, prune, refused, report, retry, search, slice, tallies, views,
 };
@@ -47,10 +50,10 @@ pub struct Sqlite {
     _checkpointer: Option<checkpoint::Checkpointer>,
     writer: Writer,
     /// For the fold and the senders.
-    reader: Mutex<Connection>,
+    reader: Mutex<File>,
     /// For people, who must not make the fold wait.
-    visitor: Mutex<Connection>,
-    _lock: Option<File>,
+    visitor: Mutex<File>,
+    _lock: Option<std::fs::File>,
 }
 
 impl Sqlite {
@@ -71,19 +74,32 @@ impl Sqlite {
         match access {
             Access::Serve | Access::Scratch => {
                 migrations::run(&mut connection)?;
-                deliveries::void_leases(&connection)?;
             }
-            Access::Visit => migrations::check(&connection)?,
+            Access::Visit => {
+                migrations::check(&connection)?;
+                names::check(&connection)?;
+            }
         }
-        let reader = Mutex::new(connect(path, access)?);
+        let cache = Cache::default();
+        let reader = connect(path, access)?;
         // The fold reads each request once, just after it was written: there is little to remember.
-        reader.lock().expect("it was just made").pragma_update(None, "cache_size", -1024)?;
-        let writer = Writer::start(connection, queue_limit)?;
+        reader.pragma_update(None, "cache_size", -1024)?;
+        let file = File::new(connection, &cache);
+        let upkeep = match access {
+            Access::Serve | Access::Scratch => {
+                deliveries::void_leases(&file)?;
+                names::prepare(&file)?;
+                Upkeep::Ours
+            }
+            Access::Visit => Upkeep::Theirs,
+        };
+        let reader = Mutex::new(File::new(reader, &cache));
+        let writer = Writer::start(file, upkeep, queue_limit)?;
         let checkpointer = match access {
             Access::Serve => Some(checkpoint::Checkpointer::start(connect(path, access)?, writer.handle())?),
             Access::Visit | Access::Scratch => None,
         };
-        let visitor = Mutex::new(connect(path, access)?);
+        let visitor = Mutex::new(File::new(connect(path, access)?, &cache));
         Ok(Self { _checkpointer: checkpointer, writer, reader, visitor, _lock: lock })
     }
 
@@ -97,13 +113,19 @@ impl Sqlite {
         backup::backup(path, target)
     }
 
-    fn look<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-        query(&self.visitor.lock().expect("a visitor does not panic while it holds the connection"))
+    fn look<T>(&self, query: impl FnOnce(&File) -> Result<T, Error>) -> Result<T, Error> {
+        look(&self.visitor.lock().expect("a visitor does not panic while it holds the connection"), query)
     }
 
-    pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-        query(&self.reader.lock().expect("a reader does not panic while it holds the connection"))
+    pub(super) fn read<T>(&self, query: impl FnOnce(&File) -> Result<T, Error>) -> Result<T, Error> {
+        look(&self.reader.lock().expect("a reader does not panic while it holds the connection"), query)
     }
+}
+
+fn look<T>(file: &File, query: impl FnOnce(&File) -> Result<T, Error>) -> Result<T, Error> {
+    let found = query(file);
+    file.end_look()?;
+    found
 }
 
 #[async_trait]
@@ -125,7 +147,7 @@ impl Store for Sqlite {
     }
 
     async fn settle(&self, wanted: Wanted, requests: Vec<RequestId>, now: Timestamp, mut rules: Fold) -> Result<(), Error> {
-        let settle = move |connection: &Connection| {
+        let settle = move |connection: &File| {
             fold(connection, &wanted, &requests, now, &mut rules)?;
             inbox::mark(connection, &requests)
         };
@@ -159,7 +181,7 @@ impl Store for Sqlite {
         now: Timestamp,
         mut rules: Fold,
     ) -> Result<(), Error> {
-        let settle = move |connection: &Connection| {
+        let settle = move |connection: &File| {
             fetches::end(connection, &events)?;
             fold(connection, &wanted, &[], now, &mut rules)
         };
@@ -167,7 +189,7 @@ impl Store for Sqlite {
     }
 
     async fn expire(&self, now: Timestamp, limit: usize, mut rules: Fold) -> Result<usize, Error> {
-        let expire = move |connection: &Connection| {
+        let expire = move |connection: &File| {
             let (loaded, count) = slice::expired(connection, now, limit)?;
             let mut slice = Ledger::new(loaded);
             rules(&mut slice);
@@ -399,7 +421,7 @@ impl Store for Sqlite {
 }
 
 /// Loads the part of the ledger that is wanted, lets the rules change it, and writes the changes.
-fn fold(connection: &Connection, wanted: &Wanted, settled: &[RequestId], now: Timestamp, rules: &mut Fold) -> Result<(), Error> {
+fn fold(connection: &File, wanted: &Wanted, settled: &[RequestId], now: Timestamp, rules: &mut Fold) -> Result<(), Error> {
     let mut slice = Ledger::new(slice::load(connection, wanted, slice::next_sale(connection)?)?);
     rules(&mut slice);
     ledger::write(connection, &slice.into_changes(), settled, now)
@@ -407,12 +429,12 @@ fn fold(connection: &Connection, wanted: &Wanted, settled: &[RequestId], now: Ti
 
 /// Keeps a second server away from the file for as long as the answer lives. The lock stands beside the file itself, by
 /// whatever path or link it was named.
-fn lock(path: &Path) -> Result<File, Error> {
+fn lock(path: &Path) -> Result<std::fs::File, Error> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let unusable = |path: &Path, cause: String| Error::Unusable(format!("{}: {cause}", path.display()));
     // What the files hold is the customers' business: nobody else's account may read them.
     let private = |path: &Path| {
-        let made = File::options().create(true).append(true).mode(0o600).open(path);
+        let made = std::fs::File::options().create(true).append(true).mode(0o600).open(path);
         made.map_err(|error| unusable(path, format!("cannot be made: {error}")))
     };
     drop(private(path)?);

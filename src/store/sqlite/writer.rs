@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::db::File;
 use super::{BUSY_TIMEOUT, inbox};
 use crate::store::{Appended, Error, Fingerprint, commit};
 use crate::verify::Verified;
@@ -19,7 +19,16 @@ const BATCH_LIMIT: usize = 256;
 /// Tells the asker how it went; called after the commit, with the commit's own result.
 type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
 /// Writes inside the open transaction, or is told why there is none.
-type Task = Box<dyn FnOnce(Result<&Connection, Error>) -> Answer + Send>;
+type Task = Box<dyn FnOnce(Result<&File, Error>) -> Answer + Send>;
+
+/// Who tidies the names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upkeep {
+    /// This process, which serves the file.
+    Ours,
+    /// Another one.
+    Theirs,
+}
 
 enum Job {
     Write(Task),
@@ -41,13 +50,13 @@ pub(super) struct Handle {
 }
 
 impl Writer {
-    pub(super) fn start(mut connection: Connection, queue_limit: usize) -> Result<Self, Error> {
+    pub(super) fn start(file: File, upkeep: Upkeep, queue_limit: usize) -> Result<Self, Error> {
         let (sender, jobs) = mpsc::channel(queue_limit);
         let handle = Handle { jobs: sender, is_full: Arc::default() };
         let is_full = Arc::clone(&handle.is_full);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || work(&mut connection, jobs, &is_full))
+            .spawn(move || work(&file, upkeep, jobs, &is_full))
             .map_err(|error| Error::Unusable(format!("the writing thread cannot be started: {error}")))?;
         Ok(Self { handle: Some(handle), thread: Some(thread) })
     }
@@ -65,7 +74,7 @@ impl Writer {
     pub(super) async fn try_run<T, F>(&self, write: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&File) -> Result<T, Error> + Send + 'static,
     {
         let (task, answered) = task(write);
         match self.jobs().try_send(Job::Write(task)) {
@@ -79,7 +88,7 @@ impl Writer {
     pub(super) async fn run<T, F>(&self, write: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&File) -> Result<T, Error> + Send + 'static,
     {
         let (task, answered) = task(move |connection| in_savepoint(connection, write));
         self.jobs().send(Job::Write(task)).await.map_err(|_| gone())?;
@@ -121,7 +130,7 @@ impl Handle {
 fn task<T, F>(write: F) -> (Task, oneshot::Receiver<Result<T, Error>>)
 where
     T: Send + 'static,
-    F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    F: FnOnce(&File) -> Result<T, Error> + Send + 'static,
 {
     let (answer, answered) = oneshot::channel();
     let task: Task = Box::new(move |connection| {
@@ -133,30 +142,29 @@ where
     (task, answered)
 }
 
-fn work(connection: &mut Connection, mut jobs: mpsc::Receiver<Job>, is_full: &AtomicBool) {
+fn work(file: &File, upkeep: Upkeep, mut jobs: mpsc::Receiver<Job>, is_full: &AtomicBool) {
     let mut batch = Vec::with_capacity(BATCH_LIMIT);
     while jobs.blocking_recv_many(&mut batch, BATCH_LIMIT) > 0 {
-        write(connection, batch.drain(..), is_full.load(Ordering::SeqCst));
+        write(file, batch.drain(..), is_full.load(Ordering::SeqCst));
+        if upkeep == Upkeep::Ours && !is_full.load(Ordering::SeqCst) {
+            tidy(file);
+        }
     }
 }
 
 /// Writes a batch in one transaction and answers everyone after the commit.
-fn write(connection: &Connection, batch: impl Iterator<Item = Job>, is_full: bool) {
+fn write(file: &File, batch: impl Iterator<Item = Job>, is_full: bool) {
     let mut answers: Vec<Answer> = Vec::with_capacity(BATCH_LIMIT);
     let mut checkpoints = Vec::new();
     let started = Instant::now();
-    let begun = if is_full { Err(full()) } else { execute(connection, "BEGIN IMMEDIATE") };
+    let begun = if is_full { Err(full()) } else { begin(file) };
     for job in batch {
         match job {
-            Job::Write(task) => answers.push(task(begun.clone().map(|()| connection))),
+            Job::Write(task) => answers.push(task(begun.clone().map(|()| file))),
             Job::Checkpoint(done) => checkpoints.push(done),
         }
     }
-    let committed = begun.and_then(|()| execute(connection, "COMMIT"));
-    if committed.is_err() && !connection.is_autocommit() {
-        // The commit failed (a full disk): nothing of the batch may stay open.
-        drop(connection.execute_batch("ROLLBACK"));
-    }
+    let committed = begun.and_then(|()| end(file));
     if !answers.is_empty() {
         commit::note(started.elapsed(), answers.len(), committed.is_ok());
     }
@@ -164,33 +172,72 @@ fn write(connection: &Connection, batch: impl Iterator<Item = Job>, is_full: boo
         answer(committed.clone());
     }
     for done in checkpoints {
-        let _ = done.send(restart_log(connection)); // an error says that the checkpointer has ended
+        let _ = done.send(restart_log(file)); // an error says that the checkpointer has ended
+    }
+}
+
+fn begin(file: &File) -> Result<(), Error> {
+    execute(file, "BEGIN IMMEDIATE")?;
+    file.begin();
+    Ok(())
+}
+
+/// Commits, with the names of what was written; or nothing of the transaction stays.
+fn end(file: &File) -> Result<(), Error> {
+    let written = file.names_in_use().map_or(Ok(()), |mut names| names.write(file));
+    let committed = written.and_then(|()| execute(file, "COMMIT"));
+    if committed.is_err() {
+        // The commit failed (a full disk): nothing of the batch may stay open.
+        if !file.is_autocommit() {
+            drop(file.execute_batch("ROLLBACK"));
+        }
+        file.forget();
+    }
+    committed
+}
+
+/// One step of tidying the names, where there is something to tidy.
+fn tidy(file: &File) {
+    if !file.names_in_use().is_some_and(|names| names.wants_upkeep()) {
+        return;
+    }
+    let tidied = begin(file).and_then(|()| {
+        let done = file.names().and_then(|mut names| names.tidy(file));
+        if done.is_err() {
+            drop(file.execute_batch("ROLLBACK"));
+            file.forget();
+            return done;
+        }
+        end(file)
+    });
+    if let Err(error) = tidied {
+        tracing::warn!(%error, "the names cannot be tidied; nothing is lost, the next step tries again");
     }
 }
 
 /// Starts the log anew, without waiting for readers: nobody's webhook waits for somebody's listing.
-fn restart_log(connection: &Connection) -> bool {
+fn restart_log(file: &File) -> bool {
     let restart = || -> rusqlite::Result<bool> {
-        connection.busy_timeout(Duration::ZERO)?;
-        let is_busy: bool = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(0))?;
+        file.busy_timeout(Duration::ZERO)?;
+        let is_busy: bool = file.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(0))?;
         Ok(!is_busy)
     };
     let is_done = restart().unwrap_or(false);
-    connection.busy_timeout(BUSY_TIMEOUT).is_ok() && is_done
+    file.busy_timeout(BUSY_TIMEOUT).is_ok() && is_done
 }
 
-fn in_savepoint<T>(connection: &Connection, write: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-    execute(connection, "SAVEPOINT task")?;
-    let result = write(connection);
+fn in_savepoint<T>(file: &File, write: impl FnOnce(&File) -> Result<T, Error>) -> Result<T, Error> {
+    execute(file, "SAVEPOINT task")?;
+    let result = write(file);
     if result.is_err() {
-        execute(connection, "ROLLBACK TO task")?;
+        execute(file, "ROLLBACK TO task")?;
     }
-    execute(connection, "RELEASE task")?;
+    execute(file, "RELEASE task")?;
     result
 }
 
-fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
-    connection.prepare_cached(sql)?.execute([])?;
+fn execute(file: &File, sql: &str) -> Result<(), Error> {
+    file.prepare_cached(sql)?.execute([])?;
     Ok(())
 }
 
