@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::environment::Environment;
 use super::{log, retention};
 
 use crate::attribute::Rules;
@@ -86,11 +87,19 @@ impl Checked {
 /// # Errors
 /// Every fault, with file and key.
 pub fn load(path: &Path) -> Result<Checked, Faults> {
+    load_with(path, &Environment::of_process()?)
+}
+
+/// As [`load`], in an environment of the caller's.
+///
+/// # Errors
+/// Every fault, with file and key.
+pub fn load_with(path: &Path, environment: &Environment) -> Result<Checked, Faults> {
     let file = path.display().to_string();
     let mut table = read(path)?;
     let folder = folder_of(path);
     let mut faults = Faults::default();
-    fill_in(&mut table, &folder, &file, &mut faults);
+    fill_in(&mut table, &folder, environment, &file, &mut faults);
     let (document, found) = document::read_on::<Document>(table, &file);
     faults.0.extend(found.0);
     let Some(document) = document else { return Err(faults) };
@@ -146,7 +155,7 @@ pub fn upstreams(path: &Path) -> Result<Vec<Arc<Upstream>>, Faults> {
     if let Some(upstreams) = table.remove("upstreams") {
         only.insert("upstreams".to_owned(), upstreams);
     }
-    fill_in(&mut only, &folder_of(path), &file, &mut faults);
+    fill_in(&mut only, &folder_of(path), &Environment::of_process()?, &file, &mut faults);
     let (document, found) = document::read_on::<Document>(only, &file);
     faults.0.extend(found.0);
     let Some(document) = document else { return Err(faults) };
@@ -179,7 +188,7 @@ pub fn store(path: &Path) -> Result<Place, Faults> {
         only.insert("store".to_owned(), store);
     }
     let folder = folder_of(path);
-    fill_in(&mut only, &folder, &file, &mut faults);
+    fill_in(&mut only, &folder, &Environment::of_process()?, &file, &mut faults);
     let document: Document = document::read_table(only, &file)?;
     document.store.place(&folder).map_err(|(key, cause)| {
         faults.add(&file, key, cause);
@@ -191,7 +200,7 @@ fn read(path: &Path) -> Result<Table, Faults> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| {
         let mut faults = Faults::default();
-        let hint = "start from config.example.toml, or name another file with --config";
+        let hint = "let `salebridge init` write one, start from config.example.toml, or name another file with --config";
         faults.add(&file, "", format!("cannot be read: {error}; {hint}"));
         faults
     })?;
@@ -368,33 +377,33 @@ fn check_upstreams(
 }
 
 /// Replaces `${NAME}` by the environment and `file:PATH` by a file's text, everywhere. What is missing or empty is a fault.
-fn fill_in(table: &mut Table, folder: &Path, file: &str, faults: &mut Faults) {
+fn fill_in(table: &mut Table, folder: &Path, environment: &Environment, file: &str, faults: &mut Faults) {
     for (key, value) in table.iter_mut() {
-        fill_in_value(value, key, folder, file, faults);
+        fill_in_value(value, key, folder, environment, file, faults);
     }
 }
 
-fn fill_in_value(value: &mut Value, key: &str, folder: &Path, file: &str, faults: &mut Faults) {
+fn fill_in_value(value: &mut Value, key: &str, folder: &Path, environment: &Environment, file: &str, faults: &mut Faults) {
     match value {
-        Value::String(text) => match filled(text, folder) {
+        Value::String(text) => match filled(text, folder, environment) {
             Ok(filled) => *text = filled,
             Err(cause) => faults.add(file, key, cause),
         },
         Value::Array(values) => {
             for (index, value) in values.iter_mut().enumerate() {
-                fill_in_value(value, &format!("{key}[{index}]"), folder, file, faults);
+                fill_in_value(value, &format!("{key}[{index}]"), folder, environment, file, faults);
             }
         }
         Value::Table(table) => {
             for (name, value) in table.iter_mut() {
-                fill_in_value(value, &format!("{key}.{name}"), folder, file, faults);
+                fill_in_value(value, &format!("{key}.{name}"), folder, environment, file, faults);
             }
         }
         Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
     }
 }
 
-fn filled(text: &str, folder: &Path) -> Result<String, String> {
+fn filled(text: &str, folder: &Path, environment: &Environment) -> Result<String, String> {
     if let Some(path) = text.strip_prefix("file:") {
         let path = folder.join(path);
         let content = std::fs::read_to_string(&path).map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
@@ -405,9 +414,9 @@ fn filled(text: &str, folder: &Path) -> Result<String, String> {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
         let (name, after) = after.split_once('}').ok_or("a ${ is never closed")?;
-        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+        let value = environment.get(name).ok_or_else(|| format!("the environment variable {name} is missing or empty"))?;
         filled.push_str(before);
-        filled.push_str(&value.ok_or_else(|| format!("the environment variable {name} is missing or empty"))?);
+        filled.push_str(value.expose());
         rest = after;
     }
     filled.push_str(rest);

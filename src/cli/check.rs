@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Answer;
 use super::print::Printer;
 use crate::alarm::{Config, Format};
-use crate::app::{Checked, load};
+use crate::app::{Checked, environment_warning, load};
 use crate::domain::Mode;
 use crate::forward::{AmountUnit, Upstream};
 
@@ -29,11 +29,16 @@ pub(super) fn run(config: &Path, printer: &Printer) -> Answer {
         unsigned.retain(|name| checked.sources[*name].pack.scheme.is_unsigned());
         let upstreams: Vec<&str> = checked.upstreams.iter().map(|upstream| &*upstream.name).collect();
         let alarms = checked.alarms.as_ref().map(Config::host);
+        let warnings: Vec<String> = environment_warning().into_iter().collect();
         printer.json(&json!({
             "ok": true, "faults": [], "sources": sources, "unsigned": unsigned, "upstreams": upstreams, "alarms": alarms,
+            "warnings": warnings,
         }));
     } else {
         printer.line(format!("{}: {}", config.display(), printer.good("no faults")));
+        if let Some(warning) = environment_warning() {
+            printer.line(printer.bad(&warning));
+        }
         summary(&checked, printer).iter().for_each(|line| printer.line(line));
     }
     Ok(())

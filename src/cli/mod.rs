@@ -45,6 +45,9 @@ pub struct Arguments {
     /// The configuration file
     #[arg(long, global = true, default_value = "config.toml", env = "SALEBRIDGE_CONFIG", value_name = "FILE")]
     config: PathBuf,
+    /// A file of NAME=value lines that ${NAME} in the configuration is read from, before the environment
+    #[arg(long, global = true, env = "SALEBRIDGE_ENV_FILE", value_name = "FILE")]
+    env_file: Option<PathBuf>,
     /// Answer with JSON, for programs
     #[arg(long, global = true)]
     json: bool,
@@ -112,6 +115,9 @@ type Answer = Result<(), Failure>;
 /// Runs a command and answers with its exit code: 0 done, 1 the answer is no, 2 wrong usage or configuration.
 pub fn run(arguments: Arguments) -> ExitCode {
     let printer = print::Printer::new(arguments.json);
+    if let Some(file) = &arguments.env_file {
+        app::use_environment_file(file);
+    }
     let answer = match arguments.command {
         Command::Serve(serve) => serve::run(&serve, &arguments.config, &printer),
         Command::Demo(demo) => demo::run(&demo, &printer),
