@@ -95,8 +95,19 @@ pub fn load(path: &Path) -> Result<Checked, Faults> {
 /// # Errors
 /// Every fault, with file and key.
 pub fn load_with(path: &Path, environment: &Environment) -> Result<Checked, Faults> {
+    load_table(read(path)?, path, environment)
+}
+
+/// Checks the text of a configuration file that is not written yet; `path` is where it will stand.
+///
+/// # Errors
+/// Every fault, with file and key.
+pub fn load_text(text: &str, path: &Path, environment: &Environment) -> Result<Checked, Faults> {
+    load_table(document::parse(text, &path.display().to_string())?, path, environment)
+}
+
+fn load_table(mut table: Table, path: &Path, environment: &Environment) -> Result<Checked, Faults> {
     let file = path.display().to_string();
-    let mut table = read(path)?;
     let folder = folder_of(path);
     let mut faults = Faults::default();
     fill_in(&mut table, &folder, environment, &file, &mut faults);

@@ -92,6 +92,11 @@ impl Environment {
         faults.or(Self { values })
     }
 
+    /// What the file itself holds, by name; empty values are none.
+    pub fn of_file(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        self.values.iter().filter(|(_, value)| !value.expose().is_empty()).map(|(name, value)| (name.as_str(), value))
+    }
+
     /// What a name stands for: in the file, else in the process's environment; an empty value is none. The file comes first, as
     /// systemd's `EnvironmentFile=` does.
     pub fn get(&self, name: &str) -> Option<Secret> {
@@ -146,7 +151,8 @@ fn assignment(line: &str) -> Result<(&str, String), &'static str> {
     Ok((name, value))
 }
 
-const UNCLOSED: &str = "opens a quote that is not closed on its line: write a key in PEM as its base64 on one line, or read it with file:PATH";
+const UNCLOSED: &str =
+    "opens a quote that is not closed on its line: write a key in PEM as its base64 on one line, or read it with file:PATH";
 const BEHIND: &str = "goes on behind its closing quote";
 
 fn single_quoted(rest: &str) -> Result<String, &'static str> {
@@ -178,7 +184,9 @@ fn bare(value: &str) -> Result<String, &'static str> {
         return Err("holds a backslash, which systemd takes away: put the value into single quotes");
     }
     if value.contains(" #") || value.contains("\t#") {
-        return Err("has a # behind a space, which would be part of the value: put remarks on lines of their own, or the value into quotes");
+        return Err(
+            "has a # behind a space, which would be part of the value: put remarks on lines of their own, or the value into quotes",
+        );
     }
     Ok(value.to_owned())
 }

@@ -9,7 +9,7 @@ mod metrics;
 mod retention;
 
 pub use bridge::{Bridge, StartError};
-pub use config::{Checked, load, load_with, packs, source_names, store, templates, upstreams};
+pub use config::{Checked, load, load_text, load_with, packs, source_names, store, templates, upstreams};
 pub use environment::{Environment, environment_line, environment_warning, use_environment_file};
 pub use log::{Config as Log, Format as LogFormat};
 pub use metrics::{Kind, METRICS, Metric};

@@ -136,7 +136,7 @@ fn is_pair(scenario: &Scenario, source: &Source) -> bool {
         && scenario.steps.iter().all(|step| counts(&step.case))
 }
 
-fn is_attributed(scenario: &Scenario) -> bool {
+pub(super) fn is_attributed(scenario: &Scenario) -> bool {
     let is_whole = |sale: &Value| sale.get("clickId").is_some() && sale.get("customerExternalId").is_some();
     matches!(&scenario.expected, Expected::Sales(sales) if sales.iter().all(is_whole))
 }
@@ -159,7 +159,7 @@ async fn forged(act: &Act, case: &Case, url: &str) -> Result<(u16, String), Stri
 }
 
 /// Waits until everything is counted and delivered.
-async fn settle(store: &Arc<dyn Store>) -> Answer {
+pub(super) async fn settle(store: &Arc<dyn Store>) -> Answer {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let queues = store.queues()?;
@@ -208,6 +208,6 @@ async fn accept(body: web::Bytes, is_quiet: bool) -> HttpResponse {
 }
 
 /// The address with a port of its own where it asks for any.
-fn free_port(listen: &str) -> std::io::Result<String> {
+pub(super) fn free_port(listen: &str) -> std::io::Result<String> {
     Ok(std::net::TcpListener::bind(listen)?.local_addr()?.to_string())
 }

@@ -8,6 +8,7 @@ mod filter;
 mod follow;
 mod frame;
 mod generate;
+mod init;
 mod listing;
 mod pack;
 mod pack_new;
@@ -57,6 +58,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Begin: asks for providers and upstreams, writes config.toml and an environment file, and says what to do in each dashboard
+    Init(init::Arguments),
     /// Run the bridge
     Serve(serve::Arguments),
     /// See it work: bridge, stand-in upstream and signed sample webhooks, without any configuration
@@ -119,6 +122,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         app::use_environment_file(file);
     }
     let answer = match arguments.command {
+        Command::Init(init) => init::run(&init, &printer),
         Command::Serve(serve) => serve::run(&serve, &arguments.config, &printer),
         Command::Demo(demo) => demo::run(&demo, &printer),
         Command::Check => check::run(&arguments.config, &printer),

@@ -174,6 +174,11 @@ impl Api {
         }
     }
 
+    /// True where a source has to say where it is.
+    pub fn needs_url(&self) -> bool {
+        self.url.is_none()
+    }
+
     /// The named secrets that it takes.
     pub fn secrets(&self) -> BTreeSet<&str> {
         match &self.auth {

@@ -4,12 +4,14 @@ mod api;
 mod case;
 mod folder;
 mod registry;
+mod setup;
 mod source;
 
 pub use api::{Access, Api, Auth, AuthHmac, Credentials};
 pub use case::{Case, CaseError, Expected, FETCHED, Fetched, Scenario, Step, scenarios};
 pub use folder::Folder;
 pub use registry::Registry;
+pub use setup::{Block, Guide, Setup, WantedSecret};
 pub use source::{Circumstances, MetadataConfig, Source, SourceConfig};
 
 use schemars::JsonSchema;
@@ -42,6 +44,8 @@ pub struct Pack {
     pub mapping: map::Spec,
     /// Its folder, with README and cases.
     pub folder: Folder,
+    /// What a newcomer is asked for; `None` where the pack does not say.
+    pub setup: Option<Setup>,
     pings: Vec<Ping>,
 }
 
@@ -90,6 +94,8 @@ pub struct Ping {
 struct Document {
     /// What it is.
     pack: About,
+    /// What a newcomer is asked for, in the provider's own words.
+    setup: Option<Setup>,
     /// How the provider signs: one way, or several.
     verify: OneOrMany<verify::Spec>,
     /// How bodies are packed.
@@ -166,6 +172,9 @@ impl Pack {
         let reply = document.reply.as_ref().map(|spec| Reply::new(spec, &scheme, &file));
         let reply = reply.transpose().map_err(&mut note).ok().flatten();
         let api = document.api.as_ref().map(|spec| Api::new(spec, &file)).transpose().map_err(&mut note).ok().flatten();
+        if let Some(setup) = &document.setup {
+            setup.check(&scheme, api.as_ref(), &file, &mut faults);
+        }
         let mapping = map::Spec {
             event: document.event,
             enrich: document.enrich,
@@ -178,12 +187,23 @@ impl Pack {
         if let Err(found) = Mapping::compile(&mapping, context, &scheme, &envelope, &file) {
             faults.0.extend(found.0);
         }
-        faults.or(Self { about: document.pack, scheme, envelope, reply, api, mapping, folder, pings: document.pings })
+        let Document { pack: about, setup, pings, .. } = document;
+        faults.or(Self { about, scheme, envelope, reply, api, mapping, folder, setup, pings })
     }
 
     /// The name by which sources ask for it.
     pub fn name(&self) -> &str {
         &self.about.name
+    }
+
+    /// The secrets that a source of it may be given, those that it cannot do without first.
+    pub fn wanted_secrets(&self) -> Vec<WantedSecret> {
+        setup::wanted(self.setup.as_ref(), &self.scheme, self.api.as_ref())
+    }
+
+    /// Where to click, and how a checkout says who buys, by the pack's README; `url` is what the provider is given.
+    pub fn guide(&self, url: &str) -> Guide {
+        Guide::read(&self.folder, url)
     }
 
     /// True for an unsigned request by which the provider sees whether the URL is there: it holds nothing that could be believed.

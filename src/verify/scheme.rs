@@ -239,6 +239,13 @@ impl Scheme {
         self.alternatives.iter().flat_map(Alternative::named_secrets).chain(also.into_iter().flatten()).collect()
     }
 
+    /// What a source must have to go the first way, which is the one to prefer: `secrets` and names of named secrets.
+    pub fn first_needs(&self) -> BTreeSet<String> {
+        let first = self.alternatives.first();
+        let own = first.is_some_and(|way| way.secret.is_none() && way.uses_own_secret()).then(|| "secrets".to_owned());
+        first.into_iter().flat_map(Alternative::named_secrets).chain(own).collect()
+    }
+
     /// True where some way uses the source's unnamed secrets.
     pub fn uses_unnamed_secrets(&self) -> bool {
         self.alternatives.iter().any(|way| way.secret.is_none() && way.uses_own_secret())

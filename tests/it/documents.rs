@@ -27,6 +27,7 @@ fn every_file_that_a_document_links_to_is_there() {
         "docs/alarms.md",
         "docs/metrics.md",
         "docs/performance.md",
+        "docs/start.md",
         "docs/storage.md",
     ] {
         let folder = std::path::Path::new(document).parent().unwrap().to_path_buf();

@@ -43,6 +43,7 @@ mod reporting;
 mod sales;
 mod secrecy;
 mod signatures;
+mod starting;
 mod store;
 mod storm;
 mod telling;
