@@ -129,6 +129,12 @@ impl Guide {
             text = text.replace(&format!("{general}{token}"), url);
         }
         text = text.replace(&general, url);
+        // Where a source is called otherwise than its pack.
+        while let Some(at) = text.find(HOST) {
+            let rest = &text[at + HOST.len()..];
+            let length = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(rest.len());
+            text.replace_range(at..at + HOST.len() + length, url);
+        }
         Self { switch_on: blocks(section(&text, "## Switch on")), who_buys: blocks(section(&text, "## Say who buys")) }
     }
 }
