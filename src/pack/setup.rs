@@ -130,12 +130,13 @@ impl Guide {
         }
         text = text.replace(&general, url);
         // Where a source is called otherwise than its pack.
-        while let Some(at) = text.find(HOST) {
-            let rest = &text[at + HOST.len()..];
-            let length = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(rest.len());
-            text.replace_range(at..at + HOST.len() + length, url);
+        let mut parts = text.split(HOST);
+        let mut told = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            told.push_str(url);
+            told.push_str(part.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '-'));
         }
-        Self { switch_on: blocks(section(&text, "## Switch on")), who_buys: blocks(section(&text, "## Say who buys")) }
+        Self { switch_on: blocks(section(&told, "## Switch on")), who_buys: blocks(section(&told, "## Say who buys")) }
     }
 }
 

@@ -259,6 +259,7 @@ fn the_way_of_a_newcomer_is_as_it_is_told() {
     assert_eq!(sink.bodies().len(), 1, "one sale was forwarded, once");
     if std::env::var_os("SALEBRIDGE_WRITE").is_some() {
         std::fs::write(path, &seen).unwrap();
+        return;
     }
     assert_eq!(seen, told, "docs/start.md is not current: run this test with SALEBRIDGE_WRITE=1");
 }

@@ -376,12 +376,9 @@ mod tests {
     #[test]
     fn a_typo_is_recognised() {
         let known = ["stripe", "razorpay", "paypal", "paytm", "2checkout", "checkout-com"];
-        for (word, meant) in [
-            ("strpe", Some("stripe")),
-            ("Razorpay", Some("razorpay")),
-            ("paypall", Some("paypal")),
-            ("checkout", Some("checkout-com")),
-        ] {
+        for (word, meant) in
+            [("strpe", Some("stripe")), ("Razorpay", Some("razorpay")), ("paypall", Some("paypal")), ("razor", Some("razorpay"))]
+        {
             assert_eq!(nearest(word, &known), meant, "{word}");
         }
         assert_eq!(nearest("nobody-at-all", &known), None);
