@@ -25,6 +25,8 @@ const FAST_PER_MINUTE: u32 = 6_000;
 const CLOCK_NOISE: Duration = Duration::from_secs(1);
 /// So long a commit waits for more to record, while enough is leased.
 const LINGER: Duration = Duration::from_millis(20);
+/// Steps for a fast upstream are so long apart: a commit costs much the same for one delivery as for ten.
+const GATHER: Duration = Duration::from_millis(5);
 /// Of a fast upstream so many times as many deliveries are leased ahead as may be under way, so that few commits serve many.
 const AHEAD: usize = 8;
 /// But never more than this: after a crash all of them may have been sent.
@@ -41,6 +43,8 @@ pub struct Sender {
     client: Client,
     client_since: Timestamp,
     last_step: Timestamp,
+    /// Before this no further step of a fast upstream is made.
+    next_step: tokio::time::Instant,
     limiter: Limiter,
     pause: Option<Pause>,
     /// Where attempts run; where the sender runs, if no other place was named.
@@ -86,6 +90,7 @@ impl Sender {
             client,
             client_since: now,
             last_step: now,
+            next_step: tokio::time::Instant::now(),
             limiter,
             pause: None,
             place: None,
@@ -231,14 +236,27 @@ impl Sender {
         self.last_step = now;
     }
 
-    /// While enough is leased, more attempts are let come to their end, so that one commit serves many.
+    /// More attempts are let come to their end, so that one commit serves many: for a moment after the last step, and longer while enough
+    /// is leased to go on with.
     async fn linger(&mut self) {
-        let until = tokio::time::Instant::now() + LINGER;
-        while 2 * self.ahead.len() > self.room_ahead() && !self.in_flight.is_empty() {
-            let Ok(Some(Ok(tried))) = tokio::time::timeout_at(until, self.in_flight.join_next()).await else { return };
-            self.over.push(tried);
-            self.send_ahead();
+        if self.upstream.requests_per_minute < FAST_PER_MINUTE {
+            return;
         }
+        let long = tokio::time::Instant::now() + LINGER;
+        loop {
+            let is_stocked = 2 * self.ahead.len() > self.room_ahead() && !self.in_flight.is_empty();
+            let until = if is_stocked { long } else { self.next_step };
+            if tokio::time::Instant::now() >= until {
+                break;
+            }
+            if self.in_flight.is_empty() {
+                tokio::time::sleep_until(until).await;
+            } else if let Ok(Some(Ok(tried))) = tokio::time::timeout_at(until, self.in_flight.join_next()).await {
+                self.over.push(tried);
+                self.send_ahead();
+            }
+        }
+        self.next_step = tokio::time::Instant::now() + GATHER;
     }
 
     /// Begins what is leased, as far as there is room and the limit allows.
