@@ -21,6 +21,7 @@ use actix_web::dev::Server;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, web};
 use metrics_exporter_prometheus::PrometheusHandle;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use auth::Door;
@@ -34,15 +35,16 @@ use crate::rejudge::Rejudge;
 use crate::store::Store;
 
 /// `[admin]` of the configuration. Without it there is no such listener.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Admin")]
 pub struct Config {
-    /// Where the operator's tools connect.
+    /// Where the operator's tools connect. Never the public address.
     #[serde(default = "default_listen")]
     pub listen: String,
-    /// Shown as `Authorization: Bearer …`; needed wherever the address is not the machine's own.
+    /// Shown as `Authorization: Bearer …`, at least 16 characters; needed wherever the address is not the machine's own.
     pub token: Option<Secret>,
-    /// How people reach it, if not by that address: for links, and to keep cookies to https.
+    /// How people reach it, if not by that address, such as `https://sales.example.com`: for links, and to keep cookies to https.
     pub public_url: Option<String>,
 }
 

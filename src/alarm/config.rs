@@ -1,13 +1,15 @@
 //! `[alarms]` of the configuration.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{Faults, Secret};
 use crate::outbound::{check_url, names_private};
 
 /// Where alarms are sent, and what they begin at. Without it there are none.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Alarms")]
 pub struct Config {
     /// Where they are posted.
     pub url: Secret,
@@ -38,8 +40,9 @@ pub struct Config {
 }
 
 /// What is posted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "AlarmFormat")]
 pub enum Format {
     /// An object with a field for each part.
     #[default]

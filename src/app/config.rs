@@ -5,6 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -19,30 +20,44 @@ use crate::store::Place;
 use crate::{admin, alarm, attribute, document, receive, store, trace};
 
 /// The file as written. Each part belongs to the module that uses it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Document {
+#[schemars(rename = "Configuration", title = "config.toml", description = "The configuration of salebridge.")]
+pub(super) struct Document {
+    /// Where webhooks are taken, and how much at a time.
     #[serde(default)]
     server: receive::Config,
+    /// The operator's listener: dashboard, admin API and `/metrics`. Left out, there is no such listener.
     admin: Option<admin::Config>,
+    /// Where everything is kept.
     #[serde(default)]
     store: store::Config,
+    /// Whom a sale is credited to, where its own events do not say so.
     #[serde(default)]
     attribution: attribute::Config,
+    /// How long what nobody needs any more is kept. Sales, their keys, what was sent and used-up event ids are kept for ever.
     #[serde(default)]
     retention: retention::Config,
+    /// How log lines look; how much is logged says the environment variable `SALEBRIDGE_LOG`.
     #[serde(default)]
     log: log::Config,
+    /// What a person is told without looking. Left out, nobody is told.
     alarms: Option<alarm::Config>,
+    /// Traces by OTLP over HTTP, for a build with `--features otlp` only.
     traces: Option<trace::Config>,
+    /// What is kept of requests that were refused.
     #[serde(default)]
     refused: receive::RefusedConfig,
+    /// Folders with packs of your own: one pack's folder, or a folder of packs. A pack of a shipped name takes its place.
     #[serde(default)]
     pack_dirs: Vec<PathBuf>,
+    /// Folders with upstream templates of your own. One of a shipped name takes its place; an `answers.toml` that of the general rules.
     #[serde(default)]
     template_dirs: Vec<PathBuf>,
+    /// One for each account of each provider; at least one is needed.
     #[serde(default)]
     sources: Vec<SourceConfig>,
+    /// One for each place that sales go to.
     #[serde(default)]
     upstreams: Vec<UpstreamConfig>,
 }

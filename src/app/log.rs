@@ -1,18 +1,21 @@
 //! How log lines look. What is logged is said where it happens; how much of it, by `SALEBRIDGE_LOG`.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// `[log]` of the configuration.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Log")]
 pub struct Config {
     /// The form of a line.
     pub format: Format,
 }
 
 /// The form of a log line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "LogFormat")]
 pub enum Format {
     /// For people.
     #[default]

@@ -6,6 +6,7 @@ mod environment;
 mod index;
 mod log;
 mod metrics;
+mod reference;
 mod retention;
 
 pub use bridge::{Bridge, StartError};
@@ -13,4 +14,5 @@ pub use config::{Checked, load, load_text, load_with, packs, source_names, store
 pub use environment::{Environment, environment_line, environment_warning, use_environment_file};
 pub use log::{Config as Log, Format as LogFormat};
 pub use metrics::{Kind, METRICS, Metric};
+pub use reference::{reference, schema};
 pub use retention::Config as Retention;

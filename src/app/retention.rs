@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::domain::{Clock, Faults, Timestamp};
@@ -25,13 +26,14 @@ const ROUNDS_BETWEEN: u32 = 24;
 const DAYS_LIMIT: u32 = 3650;
 
 /// `[retention]` of the configuration. Sales, their keys and the event ids that were used up are kept for ever.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Retention")]
 pub struct Config {
     /// For so many days requests are kept of which nothing came: whose events were all ignored, or repeated others; and requests that
-    /// were refused. 0 for ever.
+    /// were refused. From 0 (for ever) to 3650.
     pub ignored_days: u32,
-    /// For so many days it is kept what exactly was sent and answered in attempts of deliveries that ended well. 0 for ever.
+    /// For so many days it is kept what exactly was sent and answered in attempts of deliveries that ended well. From 0 (for ever) to 3650.
     pub attempts_days: u32,
 }
 

@@ -27,13 +27,15 @@ pub use slice::{Place, Slice, Wanted, place};
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::Fallback;
 
 /// `[attribution]` of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Attribution")]
 pub struct Config {
     /// How long a sale that lacks its customer or its click is held for an event that may bring it.
     pub waiting_room_secs: u32,
@@ -75,7 +77,7 @@ impl Rules {
 }
 
 /// Which click a renewal is credited to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Renewals {
     /// The one that its own events tell, else the newest that is remembered.

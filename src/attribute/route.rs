@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::domain::{Accept, AdjustmentRule, Currency, DeliveryState, EventName, Sale};
@@ -33,7 +34,7 @@ pub struct Filter {
 }
 
 /// What to do with a sale that has no click.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WithoutClick {
     /// Send it without.

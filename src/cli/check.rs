@@ -2,16 +2,32 @@
 
 use std::path::Path;
 
+use clap::Args;
 use serde_json::json;
 
 use super::Answer;
 use super::print::Printer;
 use crate::alarm::{Config, Format};
-use crate::app::{Checked, environment_warning, load};
+use crate::app::{Checked, environment_warning, load, reference, schema};
 use crate::domain::Mode;
 use crate::forward::{AmountUnit, Upstream};
 
-pub(super) fn run(config: &Path, printer: &Printer) -> Answer {
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Print instead every key of the configuration, as docs/configuration.md has them; with --json the JSON Schema, for editors
+    #[arg(long)]
+    reference: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, config: &Path, printer: &Printer) -> Answer {
+    if arguments.reference {
+        if printer.is_json() {
+            printer.json(&schema());
+        } else {
+            printer.text(reference().as_bytes());
+        }
+        return Ok(());
+    }
     let checked = match load(config) {
         Ok(checked) => checked,
         Err(faults) if printer.is_json() => {

@@ -12,6 +12,7 @@ mod init;
 mod listing;
 mod pack;
 mod pack_new;
+mod pack_page;
 mod period;
 mod print;
 mod refused;
@@ -26,6 +27,7 @@ mod table;
 mod tail;
 mod top;
 mod upstream;
+mod upstream_page;
 mod upstream_show;
 mod upstream_table;
 
@@ -65,7 +67,7 @@ enum Command {
     /// See it work: bridge, stand-in upstream and signed sample webhooks, without any configuration
     Demo(demo::Arguments),
     /// Check the configuration, its packs and its secrets; report every fault
-    Check,
+    Check(check::Arguments),
     /// Sign a case as its provider would and send it to the running bridge
     Send(send::Arguments),
     /// Say what would come of a request, offline: which part disagrees, or which sale it is
@@ -125,7 +127,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Init(init) => init::run(&init, &printer),
         Command::Serve(serve) => serve::run(&serve, &arguments.config, &printer),
         Command::Demo(demo) => demo::run(&demo, &printer),
-        Command::Check => check::run(&arguments.config, &printer),
+        Command::Check(check) => check::run(&check, &arguments.config, &printer),
         Command::Send(send) => send::run(&send, &arguments.config, &printer),
         Command::Sales(command) => listing::sales(&command, &arguments.config, &printer),
         Command::Requests(command) => remap::run(&command, &arguments.config, &printer),

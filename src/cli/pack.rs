@@ -21,6 +21,9 @@ pub(super) enum Command {
         /// As the table in providers/README.md
         #[arg(long)]
         markdown: bool,
+        /// Write a page for each into this folder, and one that leads to them, as in docs/providers
+        #[arg(long, value_name = "DIR", conflicts_with = "markdown")]
+        pages: Option<PathBuf>,
     },
     /// Say in plain words what a pack verifies, counts and reads
     Show {
@@ -41,8 +44,9 @@ pub(super) enum Command {
 
 pub(super) fn run(command: &Command, config: &Path, printer: &Printer) -> Answer {
     match command {
-        Command::List { markdown: true } => markdown(&packs(config)?, printer),
-        Command::List { markdown: false } => list(&packs(config)?, printer),
+        Command::List { pages: Some(dir), .. } => super::pack_page::write(&packs(config)?, dir),
+        Command::List { markdown: true, .. } => markdown(&packs(config)?, printer),
+        Command::List { markdown: false, pages: None } => list(&packs(config)?, printer),
         Command::Show { name } => show(of_name_or_folder(name, config)?.as_ref(), printer),
         Command::Test { dir } => test(dir.as_deref(), printer),
         Command::New(new) => super::pack_new::run(new, printer),
@@ -165,7 +169,7 @@ fn show(pack: &Pack, printer: &Printer) -> Answer {
 }
 
 /// What a signature binds, in words.
-fn binds(covers: Covers) -> &'static str {
+pub(super) fn binds(covers: Covers) -> &'static str {
     match covers {
         Covers::Body => "the whole body",
         Covers::Fields => {
@@ -176,7 +180,7 @@ fn binds(covers: Covers) -> &'static str {
 }
 
 /// What a source of this pack must bring.
-fn secrets(pack: &Pack, named: &[String]) -> String {
+pub(super) fn secrets(pack: &Pack, named: &[String]) -> String {
     let unnamed = pack.scheme.uses_unnamed_secrets().then(|| "secrets".to_owned());
     let named = named.iter().map(|name| format!("named_secrets.{name}"));
     let all: Vec<String> = unnamed.into_iter().chain(named).collect();

@@ -1,6 +1,6 @@
 //! `salebridge upstream list|show|test|pause|resume`: where sales go, and whether that works.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -24,6 +24,9 @@ pub(super) enum Command {
         /// As the tables in upstreams/README.md
         #[arg(long, requires = "templates")]
         markdown: bool,
+        /// Write a page for each template into this folder, and one that leads to them, as in docs/upstreams
+        #[arg(long, value_name = "DIR", requires = "templates", conflicts_with = "markdown")]
+        pages: Option<PathBuf>,
     },
     /// Say in plain words what an upstream or a template sends, and what its answers mean
     Show {
@@ -72,7 +75,8 @@ pub(super) struct TestArguments {
 
 pub(super) fn run(command: &Command, config: &Path, printer: &Printer) -> Answer {
     match command {
-        Command::List { templates: true, markdown: true } => super::upstream_table::markdown(&templates(config)?, printer),
+        Command::List { pages: Some(dir), .. } => super::upstream_page::write(&templates(config)?, dir),
+        Command::List { templates: true, markdown: true, .. } => super::upstream_table::markdown(&templates(config)?, printer),
         Command::List { templates: true, .. } => list_templates(config, printer),
         Command::List { templates: false, .. } => list(config, printer),
         Command::Show { name } => show(name, config, printer),

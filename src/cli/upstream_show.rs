@@ -111,14 +111,14 @@ fn show_fields(fields: &[Field], printer: &Printer) {
     }
 }
 
-fn place(template: &Template) -> &str {
+pub(super) fn place(template: &Template) -> &str {
     match template.upstream.transport {
         Transport::Log => "the log",
         Transport::Http => template.upstream.base_url.as_deref().unwrap_or("your base_url"),
     }
 }
 
-fn auth(template: &Template) -> String {
+pub(super) fn auth(template: &Template) -> String {
     match &template.auth {
         Auth::None => "no token".to_owned(),
         Auth::Bearer => "the token as Authorization: Bearer".to_owned(),
@@ -130,7 +130,7 @@ fn auth(template: &Template) -> String {
     }
 }
 
-fn repeats(template: &Template) -> String {
+pub(super) fn repeats(template: &Template) -> String {
     match (&template.idempotency.key, template.idempotency.window_secs) {
         (Some(key), Some(secs)) => format!("known by {key} for {} days; a later one would count twice", secs / 86_400),
         (Some(key), None) => format!("known by {key}"),
@@ -141,7 +141,7 @@ fn repeats(template: &Template) -> String {
     }
 }
 
-fn holds(field: &Field) -> String {
+pub(super) fn holds(field: &Field) -> String {
     match (&field.value, &field.literal, &field.setting) {
         (Some(value), _, _) => value.name(),
         (None, Some(literal), _) => literal.to_string(),
@@ -149,7 +149,7 @@ fn holds(field: &Field) -> String {
     }
 }
 
-fn condition(rule: &Rule) -> Option<String> {
+pub(super) fn condition(rule: &Rule) -> Option<String> {
     let place = rule.pointer.as_deref().unwrap_or("the body");
     if let Some(wanted) = &rule.is {
         return Some(format!("{place} is {wanted}"));

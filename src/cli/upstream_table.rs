@@ -32,7 +32,7 @@ pub(super) fn markdown(templates: &Templates, printer: &Printer) -> Answer {
     Ok(())
 }
 
-fn repeats(template: &Template) -> String {
+pub(super) fn repeats(template: &Template) -> String {
     match (&template.idempotency.key, template.idempotency.window_secs) {
         (Some(key), Some(secs)) => format!("`{key}`, {} days", secs / 86_400),
         (Some(key), None) => format!("`{key}`"),
@@ -40,7 +40,7 @@ fn repeats(template: &Template) -> String {
     }
 }
 
-fn refunds(template: &Template) -> &'static str {
+pub(super) fn refunds(template: &Template) -> &'static str {
     let adjustments = &template.adjustments;
     match (&adjustments.request, adjustments.partial, adjustments.reversible) {
         (None, _, _) => "no",

@@ -1,5 +1,6 @@
 //! The canonical sale event: the form in which a sale leaves the bridge (see ARCHITECTURE.md, "The sale event").
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -7,7 +8,7 @@ use super::clock::Timestamp;
 use super::money::Money;
 
 /// The canonical names of a sale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventName {
     /// A one-off checkout was paid.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
 use super::sign::SigningKey;
@@ -20,39 +21,41 @@ const ANSWER_LIMIT_BYTES: usize = 64 * 1024;
 const SETTING_LIMIT_BYTES: usize = 500;
 
 /// One `[[upstreams]]` of the configuration, its secrets already read from their places.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Upstream")]
 pub struct UpstreamConfig {
-    /// Its name.
+    /// Its name, by which its queue is known.
     pub name: String,
-    /// The template that it uses.
+    /// The template that it uses; `salebridge upstream list --templates` names them all.
     pub template: String,
-    /// The API's token.
+    /// The API's token, for templates that show one.
     pub token: Option<Secret>,
-    /// The keys with which requests are signed, where the template signs; several during a rotation.
+    /// The keys with which requests are signed, where the template signs: `whsec_` and the base64 of 24 to 64 bytes. Several during a rotation.
     #[serde(default)]
     pub signing_secrets: Vec<Secret>,
-    /// What else the template has to know of the team's account.
+    /// What else the template has to know of the team's account; `salebridge upstream show NAME` says what.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
-    /// Where the API is, where that is not the template's address.
+    /// Where the API is, where that is not the template's address. Always https, unless it is an address of a private network.
     pub base_url: Option<String>,
-    /// The unit of amounts on the wire.
+    /// The unit of amounts on the wire; only what the template knows. Left out: the template's first.
     pub amount_unit: Option<AmountUnit>,
-    /// Sent instead of the canonical event name.
+    /// Sent instead of the canonical event name, such as `checkout_completed`. Left out: the canonical one.
     pub event_name: Option<String>,
     /// Whether the time of the sale is sent.
     #[serde(default)]
     pub timestamp: TimestampPolicy,
-    /// What to do with a sale that has no click.
+    /// What to do with a sale that has no click. Left out: `send`, or `hold` where the vendor takes no sale without a click.
     pub without_click: Option<WithoutClick>,
-    /// Only sales of these sources.
+    /// Only sales of these sources. Left out: all.
     pub sources: Option<Vec<String>>,
-    /// Only sales of these events.
+    /// Only sales of these events. Left out: all.
     pub events: Option<Vec<EventName>>,
-    /// Only sales in these currencies.
+    /// Only sales in these currencies. Left out: all.
+    #[schemars(with = "Option<Vec<String>>")]
     pub currencies: Option<Vec<Currency>>,
-    /// Only live ones, or only test ones.
+    /// Only live ones, or only test ones. Left out: all that are counted.
     pub accept: Option<Accept>,
     /// Whether it is told of money that went back, where the template can.
     #[serde(default = "yes")]
@@ -60,11 +63,11 @@ pub struct UpstreamConfig {
     /// True where the upstream's name may lead to a private or loopback address.
     #[serde(default)]
     pub allow_private: bool,
-    /// At most so many requests in any 60 seconds.
+    /// At most so many requests in any 60 seconds. Left out: the template's limit.
     pub requests_per_minute: Option<u32>,
-    /// At most so many requests at a time.
+    /// At most so many requests at a time. Left out: the template's limit.
     pub max_in_flight: Option<usize>,
-    /// For a whole answer.
+    /// An answer must be complete within this. Left out: the template's limit.
     pub timeout_secs: Option<u64>,
     /// When what failed is tried again.
     #[serde(default)]
@@ -72,8 +75,9 @@ pub struct UpstreamConfig {
 }
 
 /// When what failed is tried again.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Retry")]
 pub struct RetryConfig {
     /// The bound of the first delay; it doubles with each attempt.
     pub first_delay_secs: u64,
@@ -84,7 +88,7 @@ pub struct RetryConfig {
 }
 
 /// Whether the time of the sale is sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TimestampPolicy {
     /// Where it is of an age that the template names.

@@ -16,4 +16,4 @@ mod time;
 pub use enrich::{EnrichSpec, Failure};
 pub use mapping::{Context, Mapping, RequestView, Trust, Types};
 pub use read::{AmountKind, MetadataKeys};
-pub use spec::{EventSpec, KeysSpec, MoneySpec, OtherSpec, Reads, RefundedSpec, Rule, Spec};
+pub use spec::{AmountSpec, Condition, EventSpec, KeysSpec, MoneySpec, OtherSpec, Reads, RefundedSpec, Rule, Spec, Unit};

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::place::{Document, Place};
 use super::spec::Reads;
@@ -21,7 +22,7 @@ pub struct MetadataKeys {
 }
 
 /// What part of a payment counts as the amount of a sale.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AmountKind {
     /// All that was paid.

@@ -179,6 +179,11 @@ impl Api {
         self.url.is_none()
     }
 
+    /// Where a source's `api_url` may lead, where it has to say one: a host, `*.example.com`, or `*` for a server of the team's own.
+    pub fn own_host(&self) -> Option<&str> {
+        if self.url.is_some() { None } else { self.hosts.first().map(String::as_str) }
+    }
+
     /// The named secrets that it takes.
     pub fn secrets(&self) -> BTreeSet<&str> {
         match &self.auth {

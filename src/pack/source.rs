@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
@@ -13,39 +14,40 @@ use crate::map::{AmountKind, Context, Mapping, MetadataKeys};
 use crate::verify::{self, Keys, Secrets};
 
 /// One `[[sources]]` of the configuration, its secrets already read from their places.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Source")]
 pub struct SourceConfig {
-    /// Its name, and the last part of its URL: `/webhooks/{name}`.
+    /// Its name, and the last part of its URL: `/webhooks/{name}`. Lower-case letters, digits and hyphens.
     pub name: String,
-    /// The pack that it uses.
+    /// The pack that it uses; `salebridge pack list` names them all.
     pub pack: String,
     /// The provider's signing secrets. Several during a rotation; any may match.
     #[serde(default)]
     pub secrets: Vec<Secret>,
-    /// Secrets of other kinds, where a scheme or the provider's API needs them.
+    /// Secrets of other kinds, where a scheme or the provider's API needs them; `salebridge pack show NAME` says which.
     #[serde(default)]
     pub named_secrets: BTreeMap<String, Secret>,
-    /// Which modes are counted and forwarded.
+    /// Which modes are counted and forwarded. The others are stored and shown; live and test are never mixed.
     #[serde(default)]
     pub accept: Accept,
-    /// Sources of one account share keys and customers; by default the source's name.
+    /// Sources of one account share keys and customers, such as two endpoints of one account. Left out: the source's name.
     pub account: Option<String>,
-    /// Makes the URL `/webhooks/{name}/{token}`.
+    /// Makes the URL `/webhooks/{name}/{token}`: at least 16 characters, without a slash. Never logged.
     pub path_token: Option<Secret>,
-    /// The addresses from which requests may come: networks such as `192.0.2.0/24`. Left out: all.
+    /// The addresses from which requests may come: networks such as `192.0.2.0/24`. Empty: all. For a provider that does not sign it is this or `path_token`.
     #[serde(default)]
     pub allow_ips: Vec<String>,
-    /// Where the provider's API is, where that is not the pack's address.
+    /// Where the provider's API is, where that is not the pack's address: a sandbox, or a server of your own. Only for packs that fetch.
     pub api_url: Option<String>,
     /// True where the API's name may lead to a private or loopback address.
     #[serde(default)]
     pub allow_private: bool,
-    /// The currency, for providers that do not say theirs.
+    /// The currency (ISO 4217), for providers that do not say theirs.
     pub currency: Option<String>,
     /// The URL that the provider was given, where it signs it and it is not `public_url` and path.
     pub url: Option<String>,
-    /// What part of a payment is the amount.
+    /// What part of a payment is the amount. Where an event does not state its tax or shipping, nothing is taken away for it.
     #[serde(default)]
     pub amount: AmountKind,
     /// In which of a payment's two currencies it counts, where the provider tells both. Left out: as the pack prefers.
@@ -53,22 +55,23 @@ pub struct SourceConfig {
     /// More, or other, names of metadata entries.
     #[serde(default)]
     pub metadata: MetadataConfig,
-    /// True where a reference field (`client_reference_id` and the like) is the customer's id.
+    /// True where a reference field (`client_reference_id` and the like) is the customer's id. It is the last place that is looked at.
     #[serde(default)]
     pub customer_from_reference: bool,
 }
 
 /// More, or other, names of metadata entries.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Metadata")]
 pub struct MetadataConfig {
     /// True where the names below replace the usual ones instead of coming before them.
     #[serde(default)]
     pub replace: bool,
-    /// Names of the entry with the click.
+    /// Names of the entry with the click, before the usual ones: `clickId`, `click_id`, `cms_click_id`.
     #[serde(default)]
     pub click_id: Vec<String>,
-    /// Names of the entry with the team's own customer id.
+    /// Names of the entry with the team's own customer id, before the usual ones: `customerExternalId`, `customer_external_id`.
     #[serde(default)]
     pub customer_external_id: Vec<String>,
 }

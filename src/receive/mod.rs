@@ -25,6 +25,7 @@ pub use refused::{Config as RefusedConfig, Keeper, Ring};
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
@@ -34,28 +35,30 @@ use crate::pipeline::Bell;
 use crate::store::Store;
 
 /// `[server]` of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Server")]
 pub struct Config {
-    /// Where webhooks are taken.
+    /// Where webhooks are taken: an address and a port.
     pub listen: String,
-    /// How the internet reaches this bridge; needed by providers that sign the URL.
+    /// How the internet reaches this bridge, such as `https://hooks.example.com`. Needed by providers that sign the URL.
     pub public_url: Option<String>,
     /// Proxies of yours, as networks: the address that they add to `X-Forwarded-For` is believed. For `allow_ips`.
+    #[schemars(with = "Vec<String>")]
     pub trusted_proxies: Vec<IpNet>,
-    /// A longer body is refused.
+    /// A longer body is refused with 413. From 1024 to 67108864.
     pub body_limit_bytes: usize,
-    /// A request must arrive whole within this.
+    /// A request must arrive whole within this. From 1 to 600.
     pub request_timeout_secs: u64,
-    /// More connections wait in the system's queue.
+    /// More connections wait in the system's queue. From 1 to 1000000.
     pub max_connections: usize,
-    /// More requests that wait for the disk are answered 503.
+    /// More requests that wait for the disk are answered 503; their providers come back. From 1 to 1000000.
     pub queue_limit: usize,
-    /// Bodies that are being read or stored take at most so much memory together; more are answered 503.
+    /// Bodies that are being read or stored take at most so much memory together; more are answered 503. At least `body_limit_bytes`.
     pub memory_limit_bytes: usize,
-    /// Threads that read requests; by default one for each core.
+    /// Threads that read requests, from 1 to 256. Left out: one for each core.
     pub workers: Option<usize>,
-    /// A stop waits so long for requests and deliveries that are under way.
+    /// A stop waits so long for requests and deliveries that are under way. From 1 to 3600.
     pub stop_timeout_secs: u64,
 }
 

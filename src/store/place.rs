@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Error, Postgres, Sqlite, Store};
 use crate::domain::Secret;
 
 /// `[store]` of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Store")]
 pub struct Config {
     /// Where everything is kept: `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE`.
+    #[schemars(extend("default" = "sqlite:salebridge.db"))]
     pub url: Secret,
     /// PostgreSQL only: at most so many connections of this process, 2 to 100.
     pub connections: usize,

@@ -1,12 +1,14 @@
 //! `[traces]` of the configuration.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::domain::Faults;
 
 /// Where traces are sent. Without it there are none.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Traces")]
 pub struct Config {
     /// The collector, which takes OTLP over HTTP at `/v1/traces` below it.
     pub endpoint: String,

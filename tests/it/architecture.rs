@@ -16,6 +16,8 @@ const TABLE: [(&str, &[&str]); 24] = [
             "domain",
             "explain",
             "forward",
+            // A pack as a page says its rules in words.
+            "map",
             "outbound",
             "overview",
             "pack",

@@ -5,6 +5,7 @@ mod registry;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use registry::Templates;
@@ -173,7 +174,7 @@ pub struct AmountSpec {
 }
 
 /// The unit of amounts on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AmountUnit {
     /// Decimals of the major unit: 49.99 USD, 1580 JPY, 1.234 KWD.
