@@ -138,10 +138,10 @@ impl Pipeline {
     }
 
     /// Steps until the bell is closed: at once while there is work, else when it rings or a sale's waiting is over.
-    /// `after` is called after each step that did something.
-    pub async fn run(&self, clock: &dyn Clock, bell: &Bell, after: impl Fn(Step)) {
+    /// `after` is called after each step that did something. It ends between two steps as well once another pipeline `is_next`.
+    pub async fn run(&self, clock: &dyn Clock, bell: &Bell, after: impl Fn(Step), is_next: impl Fn() -> bool) {
         let mut last = clock.now();
-        while !bell.is_closing() {
+        while !bell.is_closing() && !is_next() {
             let now = clock.now();
             if now + CLOCK_NOISE < last && self.store.set_back(now).await.is_ok() {
                 tracing::warn!(by = %(last - now), "the clock was set back; what waits is brought nearer");

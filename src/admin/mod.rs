@@ -12,19 +12,24 @@ mod by_hand;
 mod metrics;
 mod pages;
 mod problem;
+mod reload;
 
 use std::collections::HashMap;
 use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::dev::Server;
+use actix_web::dev::{Extensions, Server, Service as _};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, web};
+use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use auth::Door;
+pub use reload::{Ask, Reloaded, Reloads, reloads};
 
 use crate::attribute::Rules;
 use crate::domain::{Clock, Secret};
@@ -48,7 +53,8 @@ pub struct Config {
     pub public_url: Option<String>,
 }
 
-/// What the handlers share.
+/// What the handlers share, by one configuration. Another takes its place when the configuration is read anew; a request keeps the
+/// one with which it began.
 pub struct State {
     /// Everything that is kept.
     pub store: Arc<dyn Store>,
@@ -70,6 +76,8 @@ pub struct State {
     pub public_url: Option<String>,
     /// Rung after something was changed: the fold's, and every sender's.
     pub bells: Vec<Arc<Bell>>,
+    /// Where it is asked for the configuration to be read anew; `None` where nobody can.
+    pub reloads: Option<Reloads>,
 }
 
 impl State {
@@ -79,14 +87,27 @@ impl State {
     }
 }
 
-/// Binds the operator's listener.
+/// Binds the operator's listener, or takes `listener`, which somebody else has bound.
 ///
 /// # Errors
-/// The address cannot be bound.
-pub fn serve(listen: &str, state: State) -> io::Result<Server> {
-    let state = Data::new(state);
-    let app = move || App::new().app_data(state.clone()).configure(routes);
-    Ok(HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(1).bind(listen)?.run())
+/// The address cannot be bound, or the listener not be used.
+pub fn serve(listen: &str, state: Arc<ArcSwap<State>>, listener: Option<TcpListener>) -> io::Result<Server> {
+    let app = move || {
+        let state = Arc::clone(&state);
+        let with_present = App::new().wrap_fn(move |mut request, next| {
+            let mut present = Extensions::new();
+            present.insert(Data::from(state.load_full()));
+            request.add_data_container(Rc::new(present));
+            next.call(request)
+        });
+        with_present.configure(routes)
+    };
+    let server = HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(1);
+    let server = match listener {
+        Some(listener) => server.listen(listener)?,
+        None => server.bind(listen)?,
+    };
+    Ok(server.run())
 }
 
 /// The table of contents.

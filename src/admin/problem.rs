@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::auth::Stranger;
 use super::by_hand::NotDone;
+use crate::domain::Faults;
 use crate::store::Error;
 
 /// The body of an answer that is no success.
@@ -39,6 +40,8 @@ pub(super) enum Problem {
     NotJson,
     /// It does not go together with how things are, in words.
     Conflict(String),
+    /// The configuration is wrong, and the one before it stays.
+    Faulty(Faults),
     /// The store cannot be reached.
     Unavailable,
 }
@@ -70,6 +73,12 @@ impl Problem {
                 "the Content-Type must be application/json".to_owned(),
             ),
             Self::Conflict(detail) => (StatusCode::CONFLICT, "conflict", "Not possible now", detail.clone()),
+            Self::Faulty(faults) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "configuration_faulty",
+                "The configuration is wrong; the one before it stays",
+                faults.to_string(),
+            ),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "store_unavailable",

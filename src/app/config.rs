@@ -10,6 +10,8 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::environment::Environment;
+use super::fill_in::fill_in;
+use super::written::Written;
 use super::{log, retention};
 
 use crate::attribute::Rules;
@@ -87,6 +89,12 @@ pub struct Checked {
     pub traces: Option<trace::Config>,
     /// What is kept of refused requests.
     pub refused: receive::RefusedConfig,
+    /// The certificate of the public listener, where it speaks TLS.
+    pub certificate: Option<receive::Pair>,
+    /// The file, as the operator would name it.
+    pub(super) file: String,
+    /// What was written, so that it can be said what is changed.
+    pub(super) written: Written,
 }
 
 impl Checked {
@@ -126,11 +134,12 @@ fn load_table(mut table: Table, path: &Path, environment: &Environment) -> Resul
     let folder = folder_of(path);
     let mut faults = Faults::default();
     fill_in(&mut table, &folder, environment, &file, &mut faults);
+    let written = Written::of(&table);
     let (document, found) = document::read_on::<Document>(table, &file);
     faults.0.extend(found.0);
     let Some(document) = document else { return Err(faults) };
     let mut meaning = Faults::default();
-    let checked = check(document, &folder, &file, &mut meaning);
+    let checked = Checked { written, ..check(document, &folder, &file, &mut meaning) };
     // What stands at a faulty key is made up, so nothing more is said about it.
     let is_new = |key: &str| !faults.0.iter().any(|fault| fault.key == key || fault.key.starts_with(&format!("{key}[")));
     let more: Vec<_> = meaning.0.into_iter().filter(|fault| is_new(&fault.key)).collect();
@@ -222,6 +231,23 @@ pub fn store(path: &Path) -> Result<Place, Faults> {
     })
 }
 
+/// The operator's listener of a configuration, where it has one, for commands that ask the running bridge: whatever else is wrong
+/// in the file.
+///
+/// # Errors
+/// The fault of the file or of `[admin]`.
+pub fn admin(path: &Path) -> Result<Option<admin::Config>, Faults> {
+    let file = path.display().to_string();
+    let mut faults = Faults::default();
+    let mut only = Table::new();
+    if let Some(admin) = read(path)?.remove("admin") {
+        only.insert("admin".to_owned(), admin);
+    }
+    fill_in(&mut only, &folder_of(path), &file, &mut faults);
+    let document: Document = document::read_table(faults.or(only)?, &file)?;
+    Ok(document.admin)
+}
+
 fn read(path: &Path) -> Result<Table, Faults> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| {
@@ -239,6 +265,7 @@ fn folder_of(path: &Path) -> PathBuf {
 
 fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> Checked {
     check_server(&document.server, file, faults);
+    let certificate = check_tls(&document.server, folder, file, faults);
     let admin = document.admin.inspect(|admin| {
         check_admin(&admin.listen, admin.token.as_ref(), file, faults);
         if admin.listen == document.server.listen && !admin.listen.ends_with(":0") {
@@ -293,7 +320,22 @@ fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> 
     let upstreams = check_upstreams(&document.upstreams, &template_dirs, &names, file, faults);
     let rules = Rules::new(&document.attribution, upstreams.iter().map(|upstream| upstream.route()).collect());
     let Document { server, retention, refused, log, alarms, traces, .. } = document;
-    Checked { server, admin, store, sources: Arc::new(sources), upstreams, rules, retention, refused, log, alarms, traces }
+    Checked {
+        server,
+        admin,
+        store,
+        sources: Arc::new(sources),
+        upstreams,
+        rules,
+        retention,
+        refused,
+        log,
+        alarms,
+        traces,
+        certificate,
+        file: file.to_owned(),
+        written: Written::default(),
+    }
 }
 
 fn check_server(server: &receive::Config, file: &str, faults: &mut Faults) {
@@ -314,6 +356,16 @@ fn check_server(server: &receive::Config, file: &str, faults: &mut Faults) {
     }
     if server.public_url.as_ref().is_some_and(|url| !is_url(url)) {
         faults.add(file, "server.public_url", "must be a URL such as https://hooks.example.com");
+    }
+}
+
+fn check_tls(server: &receive::Config, folder: &Path, file: &str, faults: &mut Faults) -> Option<receive::Pair> {
+    match receive::Pair::read(&server.tls.as_ref()?.within(folder)) {
+        Ok(pair) => Some(pair),
+        Err((option, cause)) => {
+            faults.add(file, format!("server.tls.{option}"), cause);
+            None
+        }
     }
 }
 
@@ -400,51 +452,4 @@ fn check_upstreams(
         }
     }
     upstreams
-}
-
-/// Replaces `${NAME}` by the environment and `file:PATH` by a file's text, everywhere. What is missing or empty is a fault.
-fn fill_in(table: &mut Table, folder: &Path, environment: &Environment, file: &str, faults: &mut Faults) {
-    for (key, value) in table.iter_mut() {
-        fill_in_value(value, key, folder, environment, file, faults);
-    }
-}
-
-fn fill_in_value(value: &mut Value, key: &str, folder: &Path, environment: &Environment, file: &str, faults: &mut Faults) {
-    match value {
-        Value::String(text) => match filled(text, folder, environment) {
-            Ok(filled) => *text = filled,
-            Err(cause) => faults.add(file, key, cause),
-        },
-        Value::Array(values) => {
-            for (index, value) in values.iter_mut().enumerate() {
-                fill_in_value(value, &format!("{key}[{index}]"), folder, environment, file, faults);
-            }
-        }
-        Value::Table(table) => {
-            for (name, value) in table.iter_mut() {
-                fill_in_value(value, &format!("{key}.{name}"), folder, environment, file, faults);
-            }
-        }
-        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
-    }
-}
-
-fn filled(text: &str, folder: &Path, environment: &Environment) -> Result<String, String> {
-    if let Some(path) = text.strip_prefix("file:") {
-        let path = folder.join(path);
-        let content = std::fs::read_to_string(&path).map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
-        let content = content.trim_end_matches(['\r', '\n']).to_owned();
-        return if content.is_empty() { Err(format!("{}: is empty", path.display())) } else { Ok(content) };
-    }
-    let mut filled = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        let (name, after) = after.split_once('}').ok_or("a ${ is never closed")?;
-        let value = environment.get(name).ok_or_else(|| format!("the environment variable {name} is missing or empty"))?;
-        filled.push_str(before);
-        filled.push_str(value.expose());
-        rest = after;
-    }
-    filled.push_str(rest);
-    Ok(filled)
 }

@@ -167,6 +167,12 @@ pub const METRICS: &[Metric] = &[
         &["kind", "outcome"],
         "Alarms that were sent to the operator's URL when they began, ended or were repeated, by whether they were taken.",
     ),
+    metric(
+        "salebridge_reloads_total",
+        Kind::Counter,
+        &["outcome"],
+        "How often the configuration was read anew, by whether it was applied or refused for its faults.",
+    ),
     metric("salebridge_build_info", Kind::Gauge, &["version"], "Always 1; the label is the version that runs."),
     metric("salebridge_start_time_seconds", Kind::Gauge, &[], "When this process began to serve, in seconds since 1970 in UTC."),
 ];
@@ -188,6 +194,9 @@ pub(super) fn recorder(now: Timestamp) -> Result<PrometheusHandle, StartError> {
     let handle = builder.install_recorder().map_err(|error| machine(&error))?;
     METRICS.iter().for_each(describe);
     metrics::gauge!("salebridge_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
+    for outcome in ["applied", "refused"] {
+        metrics::counter!("salebridge_reloads_total", "outcome" => outcome).increment(0);
+    }
     metrics::gauge!("salebridge_start_time_seconds").set(now.as_duration().as_secs_f64());
     let upkeep = handle.clone();
     actix_web::rt::spawn(async move {

@@ -2,17 +2,28 @@
 
 mod bridge;
 mod config;
+mod desk;
 mod environment;
+mod fill_in;
+mod fold;
 mod index;
 mod log;
 mod metrics;
 mod reference;
+mod reload;
 mod retention;
+mod service;
+mod sockets;
+mod workers;
+mod written;
 
 pub use bridge::{Bridge, StartError};
-pub use config::{Checked, load, load_text, load_with, packs, source_names, store, templates, upstreams};
+pub use config::{Checked, admin, load, load_text, load_with, packs, source_names, store, templates, upstreams};
 pub use environment::{Environment, environment_line, environment_warning, use_environment_file};
 pub use log::{Config as Log, Format as LogFormat};
 pub use metrics::{Kind, METRICS, Metric};
 pub use reference::{reference, schema};
+pub use reload::{Ask, Reloads, reloads};
 pub use retention::Config as Retention;
+pub use service::{Phase, tell};
+pub use sockets::Sockets;

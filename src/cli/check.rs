@@ -11,6 +11,7 @@ use crate::alarm::{Config, Format};
 use crate::app::{Checked, environment_warning, load, reference, schema};
 use crate::domain::Mode;
 use crate::forward::{AmountUnit, Upstream};
+use crate::receive::Pair;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -63,7 +64,8 @@ pub(super) fn run(arguments: &Arguments, config: &Path, printer: &Printer) -> An
 /// What a configuration amounts to: the URLs to paste, and where sales go.
 pub(super) fn summary(checked: &Checked, printer: &Printer) -> Vec<String> {
     let mut lines = Vec::new();
-    let base = checked.server.public_url.clone().unwrap_or_else(|| format!("http://{}", checked.server.listen));
+    let scheme = if checked.server.tls.is_some() { "https" } else { "http" };
+    let base = checked.server.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", checked.server.listen));
     let mut sources: Vec<_> = checked.sources.values().collect();
     sources.sort_by(|one, other| one.name.cmp(&other.name));
     for source in sources {
@@ -78,6 +80,9 @@ pub(super) fn summary(checked: &Checked, printer: &Printer) -> Vec<String> {
     }
     for upstream in &checked.upstreams {
         upstream_lines(upstream, checked, printer, &mut lines);
+    }
+    if let Some(warning) = checked.certificate.as_ref().and_then(Pair::exposed_key) {
+        lines.push(printer.bad(&format!("server.tls.key: {warning}")));
     }
     if checked.upstreams.is_empty() {
         lines.push(printer.bad("there is no [[upstreams]]: sales are counted and kept, but go nowhere"));

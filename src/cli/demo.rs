@@ -15,7 +15,7 @@ use super::print::Printer;
 use super::send::deliver;
 use super::serve::until_stopped;
 use super::{Answer, Failure};
-use crate::app::{Bridge, load};
+use crate::app::{Bridge, Sockets, load};
 use crate::domain::SystemClock;
 use crate::explain::{Outcome, request as explain};
 
@@ -61,7 +61,7 @@ async fn play(arguments: &Arguments, folder: &Path, printer: &Printer) -> Answer
     std::fs::write(&config, configuration(&packs, &listen, &dashboard, &upstream)).map_err(|error| no(&error))?;
     let checked = load(&config)?;
     let sources = Arc::clone(&checked.sources);
-    let bridge = Bridge::start(checked, Arc::new(SystemClock)).await?;
+    let bridge = Bridge::start(checked, Arc::new(SystemClock), Sockets::default(), None).await?;
     let tell = |line: String| {
         if !printer.is_json() {
             printer.line(line)

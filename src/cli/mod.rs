@@ -16,6 +16,7 @@ mod pack_page;
 mod period;
 mod print;
 mod refused;
+mod reload;
 mod remap;
 mod report;
 mod retry;
@@ -64,6 +65,8 @@ enum Command {
     Init(init::Arguments),
     /// Run the bridge
     Serve(serve::Arguments),
+    /// Have the running bridge read configuration, packs, templates and secrets anew: all of it, or with any fault nothing
+    Reload,
     /// See it work: bridge, stand-in upstream and signed sample webhooks, without any configuration
     Demo(demo::Arguments),
     /// Check the configuration, its packs and its secrets; report every fault
@@ -126,6 +129,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let answer = match arguments.command {
         Command::Init(init) => init::run(&init, &printer),
         Command::Serve(serve) => serve::run(&serve, &arguments.config, &printer),
+        Command::Reload => reload::run(&arguments.config, &printer),
         Command::Demo(demo) => demo::run(&demo, &printer),
         Command::Check(check) => check::run(&check, &arguments.config, &printer),
         Command::Send(send) => send::run(&send, &arguments.config, &printer),

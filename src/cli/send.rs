@@ -56,12 +56,21 @@ pub(super) async fn deliver(source: &Source, case: &Case, url: &str) -> Result<(
     post(&format!("{url}{query}"), &request.headers, request.body).await
 }
 
-/// Where the bridge of this configuration is reached from this machine.
+/// Where the bridge of this configuration is reached from this machine. Where it speaks TLS itself, by the name for which its
+/// certificate is.
 fn local_url(checked: &Checked) -> String {
-    let listen = &checked.server.listen;
+    match (&checked.server.tls, &checked.server.public_url) {
+        (Some(_), Some(url)) => url.trim_end_matches('/').to_owned(),
+        (Some(_), None) => format!("https://{}", here(&checked.server.listen)),
+        (None, _) => format!("http://{}", here(&checked.server.listen)),
+    }
+}
+
+/// The address by which this machine reaches a listener of its own.
+pub(super) fn here(listen: &str) -> String {
     let port = listen.rsplit_once(':').map_or("80", |(_, port)| port);
     let is_everywhere = listen.starts_with("0.0.0.0:") || listen.starts_with("[::]:");
-    if is_everywhere { format!("http://127.0.0.1:{port}") } else { format!("http://{listen}") }
+    if is_everywhere { format!("127.0.0.1:{port}") } else { listen.to_owned() }
 }
 
 /// A case of the pack by its name, else a file.

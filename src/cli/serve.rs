@@ -10,8 +10,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::print::Printer;
 use super::{Answer, Failure, check};
-use crate::app::{Bridge, LogFormat, load};
-use crate::domain::SystemClock;
+use crate::app::{Bridge, LogFormat, Phase, Sockets, load, reloads, tell};
+use crate::domain::{Faults, SystemClock};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -25,17 +25,43 @@ pub(super) fn run(arguments: &Arguments, config: &Path, printer: &Printer) -> An
     start_log(arguments.log_format.unwrap_or(checked.log.format));
     let summary = check::summary(&checked, printer);
     actix_web::rt::System::new().block_on(async {
-        let bridge = Bridge::start(checked, Arc::new(SystemClock)).await?;
+        let unheard = |error: std::io::Error| Failure::No(format!("signals cannot be heard: {error}"));
+        // Before anything is started, so that none of them ends the process halfway.
+        let mut hangups = signal(SignalKind::hangup()).map_err(unheard)?;
+        let stopped = until_stopped();
+        tokio::pin!(stopped);
+        let (reloads, mut asked) = reloads();
+        let mut bridge = Bridge::start(checked, Arc::new(SystemClock), Sockets::handed_over()?, Some(reloads)).await?;
         summary.iter().for_each(|line| printer.line(line));
         for address in &bridge.addresses {
             tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the bridge takes webhooks");
         }
-        until_stopped().await.map_err(|error| Failure::No(format!("signals cannot be heard: {error}")))?;
+        tell(Phase::Ready, "takes webhooks");
+        loop {
+            tokio::select! {
+                heard = &mut stopped => break heard.map_err(unheard)?,
+                _ = hangups.recv() => drop(reload(&mut bridge, config).await),
+                Some(ask) = asked.recv() => ask.answer(reload(&mut bridge, config).await),
+            }
+        }
+        tell(Phase::Stopping, "answers what was accepted");
         tracing::info!("stopping: what was accepted is answered first");
         bridge.stop().await;
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+/// Reads the configuration anew; all of it is applied, or nothing.
+async fn reload(bridge: &mut Bridge, config: &Path) -> Result<Vec<String>, Faults> {
+    tell(Phase::Reloading, "reads its configuration");
+    let reloaded = bridge.reload(config).await;
+    let status = match &reloaded {
+        Ok(_) => "takes webhooks".to_owned(),
+        Err(faults) => format!("takes webhooks by the former configuration; the new one has {} faults", faults.0.len()),
+    };
+    tell(Phase::Ready, &status);
+    reloaded
 }
 
 /// Logs to standard error; `SALEBRIDGE_LOG` says how much (`debug`, `salebridge::forward=debug`), by default `info`.

@@ -11,7 +11,7 @@ const SHORTEST_ASKED: Duration = Duration::from_secs(1);
 const TRUSTED_ATTEMPTS: u32 = 5;
 
 /// The schedule of retries.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     /// The bound of the first delay; it doubles with each attempt.
     pub first_delay: Duration,

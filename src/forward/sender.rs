@@ -114,6 +114,11 @@ impl Sender {
         &self.upstream.name
     }
 
+    /// How many attempts are under way.
+    pub fn under_way(&self) -> usize {
+        self.in_flight.len()
+    }
+
     /// Records what is over and begins what may be begun, without waiting for either to end. Answers with how many were begun.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use sha2::Sha256;
 use crate::domain::{Secret, Timestamp};
 
 /// A key that signs.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct SigningKey {
     secret: Secret,
     key: Vec<u8>,

@@ -100,8 +100,8 @@ pub enum TimestampPolicy {
     Never,
 }
 
-/// An upstream, checked.
-#[derive(Debug, Clone)]
+/// An upstream, checked. Two are equal where nothing that a sender goes by differs.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Upstream {
     /// Its name.
     pub name: Arc<str>,

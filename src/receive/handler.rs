@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
 use super::State;
@@ -31,7 +32,9 @@ enum Taken {
 }
 
 /// `POST /webhooks/{source}[/{token}]`.
-pub(super) async fn receive(request: HttpRequest, payload: Payload, state: Data<State>) -> HttpResponse {
+pub(super) async fn receive(request: HttpRequest, payload: Payload, state: Data<ArcSwap<State>>) -> HttpResponse {
+    // By this configuration to the end, whatever takes its place meanwhile.
+    let state = state.load_full();
     let (started, began_at) = (std::time::Instant::now(), state.clock.now());
     let name = request.match_info().get("source").unwrap_or_default();
     // The name is the sender's: only a configured one may become a label.
@@ -50,7 +53,8 @@ pub(super) async fn receive(request: HttpRequest, payload: Payload, state: Data<
 }
 
 /// `GET` and `HEAD` on a source's URL.
-pub(super) async fn probe(request: HttpRequest, state: Data<State>) -> HttpResponse {
+pub(super) async fn probe(request: HttpRequest, state: Data<ArcSwap<State>>) -> HttpResponse {
+    let state = state.load_full();
     // Whether a token is right is nobody's to probe.
     let source = state.sources.get(request.match_info().get("source").unwrap_or_default());
     let has_token = request.match_info().get("token").is_some();
@@ -66,7 +70,8 @@ pub(super) async fn healthy() -> HttpResponse {
 }
 
 /// Requests can be stored.
-pub(super) async fn ready(state: Data<State>) -> HttpResponse {
+pub(super) async fn ready(state: Data<ArcSwap<State>>) -> HttpResponse {
+    let state = state.load_full();
     if state.readiness.is_fresh(state.clock.now()) {
         return status(StatusCode::OK, "ready");
     }

@@ -11,9 +11,11 @@ mod certificate;
 mod handler;
 mod problem;
 mod refused;
+mod tls;
 
 use std::collections::HashMap;
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -21,9 +23,11 @@ use std::time::Duration;
 pub use certificate::{Certificates, WebCertificates};
 pub use handler::peer_of;
 pub use refused::{Config as RefusedConfig, Keeper, Ring};
+pub use tls::{Certificate, Pair, TlsConfig};
 
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -60,9 +64,12 @@ pub struct Config {
     pub workers: Option<usize>,
     /// A stop waits so long for requests and deliveries that are under way. From 1 to 3600.
     pub stop_timeout_secs: u64,
+    /// A certificate and its key, where no proxy in front of the bridge speaks TLS.
+    pub tls: Option<TlsConfig>,
 }
 
-/// What the handlers share.
+/// What the handlers share, by one configuration. Another takes its place when the configuration is read anew; a request keeps the
+/// one with which it began.
 pub struct State {
     /// The sources, by name.
     pub sources: Arc<HashMap<String, Arc<Source>>>,
@@ -111,6 +118,7 @@ impl Default for Config {
             memory_limit_bytes: 64 * 1024 * 1024,
             workers: None,
             stop_timeout_secs: 20,
+            tls: None,
         }
     }
 }
@@ -144,24 +152,44 @@ impl State {
     pub fn with_keeper(self, keeper: Option<Keeper>) -> Self {
         Self { keeper, ..self }
     }
+
+    /// What takes its place: another configuration over the same store, with the same memory.
+    pub fn by(&self, config: &Config, sources: Arc<HashMap<String, Arc<Source>>>, keeper: Option<Keeper>) -> Self {
+        let (store, clock, bell) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.bell));
+        let state = Self::new(config, sources, store, clock, bell, Arc::clone(&self.certificates));
+        Self { keeper, memory: Arc::clone(&self.memory), ..state }
+    }
 }
 
-/// Binds the public listener. The server runs when it is awaited; stopping it by its handle answers what was accepted.
+/// Binds the public listener, or takes `listener`, which somebody else has bound and keeps while this process is replaced. With a
+/// `certificate` it speaks TLS. The server runs when it is awaited; stopping it by its handle answers what was accepted.
 ///
 /// # Errors
-/// The address cannot be bound.
-pub fn serve(config: &Config, state: State) -> io::Result<(Server, Vec<std::net::SocketAddr>)> {
-    let state = web::Data::new(state);
+/// The address cannot be bound, or the listener not be used.
+pub fn serve(
+    config: &Config,
+    state: Arc<ArcSwap<State>>,
+    listener: Option<TcpListener>,
+    certificate: Option<&Arc<Certificate>>,
+) -> io::Result<(Server, Vec<SocketAddr>)> {
+    let state = web::Data::from(state);
     let workers = config.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
     let timeout = Duration::from_secs(config.request_timeout_secs);
     let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(routes))
         .workers(workers)
         .max_connections(config.max_connections.div_ceil(workers))
         .client_request_timeout(timeout)
+        .tls_handshake_timeout(timeout)
         .keep_alive(Duration::from_secs(75))
         .shutdown_timeout(config.stop_timeout_secs)
-        .disable_signals()
-        .bind(&config.listen)?;
+        .disable_signals();
+    let tls = certificate.map(|certificate| Arc::clone(certificate).server()).transpose().map_err(io::Error::other)?;
+    let server = match (listener, tls) {
+        (Some(listener), Some(tls)) => server.listen_rustls_0_23(listener, tls)?,
+        (Some(listener), None) => server.listen(listener)?,
+        (None, Some(tls)) => server.bind_rustls_0_23(&config.listen, tls)?,
+        (None, None) => server.bind(&config.listen)?,
+    };
     let addresses = server.addrs();
     Ok((server.run(), addresses))
 }

@@ -5,6 +5,7 @@ mod deliveries;
 mod openapi;
 mod query;
 mod refused;
+mod reload;
 mod requests;
 mod sales;
 mod sources;
@@ -61,6 +62,7 @@ fn operations() -> Vec<Operation> {
     operations.extend(adjustments::operations());
     operations.extend(deliveries::operations());
     operations.extend(upstreams::operations());
+    operations.extend(reload::operations());
     operations
 }
 

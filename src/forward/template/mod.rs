@@ -13,7 +13,7 @@ pub use registry::Templates;
 use crate::domain::{AttemptOutcome, Currency};
 
 /// How an upstream is spoken to.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
     /// What it is.
@@ -45,7 +45,7 @@ pub struct Template {
 }
 
 /// What a template is.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
     /// Its name: the file's.
@@ -77,7 +77,7 @@ pub enum Transport {
 }
 
 /// Something that the team has to say about its account, such as the id of a program.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
     /// What it is and where the vendor's dashboard shows it.
@@ -138,7 +138,7 @@ pub enum Text {
 }
 
 /// How fast, and for how long an answer is waited for.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// At most so many requests in any 60 seconds, unless the upstream says otherwise.
@@ -152,7 +152,7 @@ pub struct Limits {
 }
 
 /// How amounts are written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AmountSpec {
     /// The units that the vendor may mean; the first unless the upstream says otherwise.
@@ -208,7 +208,7 @@ pub enum WrittenAs {
 }
 
 /// Which times are taken.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimeSpec {
     /// With `timestamp = "when_recent"` the time of an older sale is left out.
@@ -218,7 +218,7 @@ pub struct TimeSpec {
 }
 
 /// By what the upstream knows a repeat.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Idempotency {
     /// The field or header; without one a repeat counts twice, so that what may have been accepted is never sent again by itself.
@@ -228,7 +228,7 @@ pub struct Idempotency {
 }
 
 /// One request.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestSpec {
     /// The method.
@@ -260,7 +260,7 @@ pub enum Method {
 }
 
 /// Fields of which the vendor needs one.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OneOf {
     /// Their names on the wire.
@@ -282,7 +282,7 @@ pub enum Send {
 }
 
 /// One field of a body. It holds a value of the sale, a literal or a setting.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Field {
     /// Its name on the wire; a dot leads into an object.
@@ -407,7 +407,7 @@ pub enum Unfit {
 }
 
 /// How money that went back is told.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Adjustments {
     /// Why the upstream cannot be told of it, in words for the operator.
@@ -431,7 +431,7 @@ pub struct Adjustments {
 }
 
 /// How the vendor's own id of a sale is found: by a GET.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Find {
     /// The path and query, with `{name}` as in other paths.
@@ -443,7 +443,7 @@ pub struct Find {
 }
 
 /// What an answer means.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The statuses: `409`, or a class such as `5xx`.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
 use actix_web::{App, test, web};
+use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use salebridge::admin::{self, Door};
 use salebridge::app;
@@ -223,7 +224,9 @@ impl Bridge {
         let state =
             receive::State::new(&self.config, Arc::clone(&self.sources), Arc::clone(&self.store), clock, bell, certificates)
                 .with_keeper(self.keeper.clone());
-        let service = test::init_service(App::new().app_data(web::Data::new(state)).configure(receive::routes)).await;
+        let service =
+            test::init_service(App::new().app_data(web::Data::new(ArcSwap::from_pointee(state))).configure(receive::routes))
+                .await;
         let mut request = test::TestRequest::with_uri(path).peer_addr(self.peer).method(method).set_payload(body.to_vec());
         for (name, value) in headers {
             request = request.append_header((name.as_str(), value.as_str()));
@@ -257,6 +260,7 @@ impl Bridge {
             clock: Arc::clone(&self.clock) as _,
             public_url: Some("https://hooks.example.com".to_owned()),
             bells: Vec::new(),
+            reloads: None,
         }
     }
 
