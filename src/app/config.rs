@@ -243,7 +243,7 @@ pub fn admin(path: &Path) -> Result<Option<admin::Config>, Faults> {
     if let Some(admin) = read(path)?.remove("admin") {
         only.insert("admin".to_owned(), admin);
     }
-    fill_in(&mut only, &folder_of(path), &file, &mut faults);
+    fill_in(&mut only, &folder_of(path), &Environment::of_process()?, &file, &mut faults);
     let document: Document = document::read_table(faults.or(only)?, &file)?;
     Ok(document.admin)
 }

@@ -160,6 +160,9 @@ fn the_example_is_complete_and_right() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("providers")).unwrap();
     std::fs::create_dir(folder.path().join("upstreams")).unwrap();
+    let certified = rcgen::generate_simple_self_signed(["hooks.example.com".to_owned()]).unwrap();
+    std::fs::write(folder.path().join("hooks.example.com.pem"), certified.cert.pem()).unwrap();
+    std::fs::write(folder.path().join("hooks.example.com.key"), certified.signing_key.serialize_pem()).unwrap();
     let path = folder.path().join("config.toml");
     let check = |text: &str| {
         std::fs::write(&path, text).unwrap();

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,9 @@ use serde_json::Value;
 
 /// The binary under test.
 pub(crate) const SALEBRIDGE: &str = env!("CARGO_BIN_EXE_salebridge");
+/// Takes what stands at its standard input and output for the sockets that a service manager hands over, as public and admin.
+const HAND_OVER: &str = "exec 3<&0 4>&1 </dev/null >/dev/null; \
+    LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=public:admin exec \"$0\" \"$@\"";
 /// Whatever takes longer than this has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -56,6 +60,22 @@ impl Served {
         let served = Self { child: command.spawn().unwrap(), config, log };
         wait_until("the bridge is ready", || get(address, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")));
         served
+    }
+
+    /// Starts this binary with listening sockets that the test keeps, as a service manager does, without waiting until it is ready.
+    pub(crate) fn start_on(binary: &str, folder: &Path, public: &TcpListener, admin: &TcpListener) -> Self {
+        let (config, log) = (folder.join("config.toml"), folder.join("log"));
+        let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let handed = |listener: &TcpListener| Stdio::from(OwnedFd::from(listener.try_clone().unwrap()));
+        let mut command = Command::new("sh");
+        command.args(["-c", HAND_OVER, binary, "--config"]).arg(&config).arg("serve");
+        let child = command.stdin(handed(public)).stdout(handed(admin)).stderr(stderr).spawn().unwrap();
+        Self { child, config, log }
+    }
+
+    /// Runs a command on the same configuration.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        run(Some(&self.config), arguments)
     }
 
     /// SIGKILL: nothing is flushed, nothing is said.
