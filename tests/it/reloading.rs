@@ -150,13 +150,13 @@ fn a_reload_adds_changes_and_removes_upstreams() {
     let secret = format!("\"{SECRET}\"");
     site.writes(&secret, "");
     let mut served = site.starts();
-    site.writes(&secret, &site.upstream("one", "the first token"));
+    site.writes(&secret, &site.upstream("one", "the-first-token"));
     assert_eq!(reload(&served), (0, "upstreams.one: added\n".to_owned()));
     site.sale("stripe", SECRET, 1);
     wait_until("the new upstream has it", || site.sink.bodies().len() == 1);
 
     // Another token, and one more beside it.
-    let both = [site.upstream("one", "the second token"), site.upstream("two", "its token")].concat();
+    let both = [site.upstream("one", "the-second-token"), site.upstream("two", "its-token")].concat();
     site.writes(&secret, &both);
     assert_eq!(reload(&served), (0, "upstreams.one.token: changed\nupstreams.two: added\n".to_owned()));
     site.sale("stripe", SECRET, 2);
@@ -166,7 +166,7 @@ fn a_reload_adds_changes_and_removes_upstreams() {
     served.run(&["upstream", "pause", "one"]);
     site.sale("stripe", SECRET, 3);
     wait_until("the other one has it", || site.sink.bodies().len() == 4);
-    site.writes(&secret, &site.upstream("two", "its token"));
+    site.writes(&secret, &site.upstream("two", "its-token"));
     let (code, said) = reload(&served);
     let stands = "upstreams.one: its queue stands still with 1 deliveries; they are kept, and go on once it is configured again";
     assert!(code == 0 && said.contains("upstreams.one: removed\n") && said.contains(stands), "{said}");

@@ -151,3 +151,40 @@ fn a_key_that_everybody_may_read_is_warned_of() {
     let missing = run(Some(&folder.path().join("config.toml")), &["check"]);
     assert!(String::from_utf8_lossy(&missing.stderr).contains("config.toml: server.tls.key: "), "{missing:?}");
 }
+
+#[test]
+fn files_that_change_are_found_without_a_reload_and_a_broken_pair_is_not_taken() {
+    use salebridge::receive::{Certificate, Pair, TlsConfig};
+    let folder = tempfile::tempdir().unwrap();
+    let first = certify(folder.path());
+    let files = TlsConfig { certificate: "site.pem".into(), key: "site.key".into() }.within(folder.path());
+    let certificate = Arc::new(Certificate::new(Pair::read(&files).unwrap()));
+    let shown = || {
+        let mut roots = RootCertStore::empty();
+        roots.add(first.clone()).unwrap();
+        let server = Arc::new(Arc::clone(&certificate).server().unwrap());
+        let mut server = rustls::ServerConnection::new(server).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_protocol_versions(BOTH).unwrap();
+        let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+        let mut client = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
+        let mut bytes = Vec::new();
+        client.write_tls(&mut bytes).unwrap();
+        server.read_tls(&mut &bytes[..]).unwrap();
+        server.process_new_packets().unwrap();
+        bytes.clear();
+        while server.wants_write() {
+            server.write_tls(&mut bytes).unwrap();
+        }
+        client.read_tls(&mut &bytes[..]).unwrap();
+        // Whoever believes the first certificate alone.
+        client.process_new_packets().is_ok()
+    };
+    assert!(shown() && certificate.refresh() == Ok(false));
+    std::fs::write(folder.path().join("site.pem"), "nothing").unwrap();
+    let fault = certificate.refresh().unwrap_err();
+    assert!(fault.starts_with("server.tls.certificate: ") && fault.contains("holds no certificate"), "{fault}");
+    assert!(shown(), "the pair from before is kept");
+    certify(folder.path());
+    assert!(certificate.refresh() == Ok(true) && !shown());
+    assert_eq!(certificate.refresh(), Ok(false));
+}
