@@ -114,7 +114,7 @@ impl Bridge {
         for upstream in gone {
             let due = queues.iter().find(|queue| *queue.name == *upstream.name).map_or(0, |queue| queue.due);
             changes.push(format!(
-                "upstreams.{}: its queue stands still with {due} deliveries; they are kept, and go on once it is configured again",
+                "upstreams.{}: its queue stands still and is kept (deliveries in it: {due}); it goes on once the upstream is configured again",
                 upstream.name
             ));
         }

@@ -58,7 +58,7 @@ async fn reload(bridge: &mut Bridge, config: &Path) -> Result<Vec<String>, Fault
     let reloaded = bridge.reload(config).await;
     let status = match &reloaded {
         Ok(_) => "takes webhooks".to_owned(),
-        Err(faults) => format!("takes webhooks by the former configuration; the new one has {} faults", faults.0.len()),
+        Err(_) => "takes webhooks by the former configuration; the faults of the new one are in the log".to_owned(),
     };
     tell(Phase::Ready, &status);
     reloaded

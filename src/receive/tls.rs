@@ -63,9 +63,12 @@ impl Pair {
             return Err(fault("certificate", &files.certificate, "holds no certificate in PEM"));
         }
         let private = PrivateKeyDer::from_pem_slice(&key).map_err(|_| fault("key", &files.key, "holds no private key in PEM"))?;
-        let certified = CertifiedKey::from_der(chain, private, &default_provider()).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => fault("key", &files.key, "is not the key of that certificate"),
-            error => fault("certificate", &files.certificate, &format!("cannot be used with its key: {error}")),
+        let certified = CertifiedKey::from_der(chain, private, &default_provider()).map_err(|error| {
+            if matches!(error, rustls::Error::InconsistentKeys(_)) {
+                fault("key", &files.key, "is not the key of that certificate")
+            } else {
+                fault("certificate", &files.certificate, &format!("cannot be used with its key: {error}"))
+            }
         })?;
         let digest = Sha256::new().chain_update(&certificate).chain_update([0]).chain_update(&key).finalize().into();
         Ok(Self { files: files.clone(), certified: Arc::new(certified), digest })

@@ -168,7 +168,7 @@ fn a_reload_adds_changes_and_removes_upstreams() {
     wait_until("the other one has it", || site.sink.bodies().len() == 4);
     site.writes(&secret, &site.upstream("two", "its-token"));
     let (code, said) = reload(&served);
-    let stands = "upstreams.one: its queue stands still with 1 deliveries; they are kept, and go on once it is configured again";
+    let stands = "upstreams.one: its queue stands still and is kept (deliveries in it: 1); it goes on once the upstream is configured again";
     assert!(code == 0 && said.contains("upstreams.one: removed\n") && said.contains(stands), "{said}");
     site.sale("stripe", SECRET, 4);
     wait_until("only the one that is left has it", || site.sink.bodies().len() == 5);
@@ -210,6 +210,30 @@ fn a_mended_pack_and_another_token_of_the_operator_are_applied() {
     wait_until("it is applied", || served.log().contains("admin.token: changed"));
     assert_eq!(reload(&served), (0, "read anew; nothing is changed\n".to_owned()));
     assert!(served.stop());
+}
+
+#[test]
+fn a_service_manager_is_told_how_it_goes() {
+    let site = Site::new();
+    site.writes(&format!("\"{SECRET}\""), "");
+    let path = site.folder.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+    let told = || {
+        let mut message = [0; 4096];
+        let length = manager.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    let mut served = Served::start_with(site.folder.path(), &site.public, &[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    assert!(told().starts_with("READY=1\n"));
+    site.writes("", "");
+    served.signal("HUP");
+    let reloading = told();
+    assert!(reloading.starts_with("RELOADING=1\n") && reloading.contains("\nMONOTONIC_USEC="), "{reloading}");
+    let refused = told();
+    assert!(refused.starts_with("READY=1\n") && refused.contains("by the former configuration"), "{refused}");
+    assert!(served.stop());
+    assert!(told().starts_with("STOPPING=1\n"));
 }
 
 #[test]
