@@ -216,17 +216,10 @@ pub fn source_names(path: &Path) -> Result<Vec<String>, Faults> {
 /// # Errors
 /// The fault of the file or of `store.url`.
 pub fn store(path: &Path) -> Result<Place, Faults> {
-    let file = path.display().to_string();
-    let mut faults = Faults::default();
-    let mut only = Table::new();
-    if let Some(store) = read(path)?.remove("store") {
-        only.insert("store".to_owned(), store);
-    }
-    let folder = folder_of(path);
-    fill_in(&mut only, &folder, &Environment::of_process()?, &file, &mut faults);
-    let document: Document = document::read_table(only, &file)?;
-    document.store.place(&folder).map_err(|(key, cause)| {
-        faults.add(&file, key, cause);
+    let document = only("store", path)?;
+    document.store.place(&folder_of(path)).map_err(|(key, cause)| {
+        let mut faults = Faults::default();
+        faults.add(&path.display().to_string(), key, cause);
         faults
     })
 }
@@ -237,15 +230,27 @@ pub fn store(path: &Path) -> Result<Place, Faults> {
 /// # Errors
 /// The fault of the file or of `[admin]`.
 pub fn admin(path: &Path) -> Result<Option<admin::Config>, Faults> {
+    only("admin", path).map(|document| document.admin)
+}
+
+/// The public listener of a configuration, for commands that only ask whether it answers and need no secret.
+///
+/// # Errors
+/// The fault of the file or of its `[server]`.
+pub fn server(path: &Path) -> Result<receive::Config, Faults> {
+    only("server", path).map(|document| document.server)
+}
+
+/// A configuration of which one table was read and nothing else was looked at.
+fn only(name: &str, path: &Path) -> Result<Document, Faults> {
     let file = path.display().to_string();
-    let mut faults = Faults::default();
-    let mut only = Table::new();
-    if let Some(admin) = read(path)?.remove("admin") {
-        only.insert("admin".to_owned(), admin);
+    let mut table = Table::new();
+    if let Some(part) = read(path)?.remove(name) {
+        table.insert(name.to_owned(), part);
     }
-    fill_in(&mut only, &folder_of(path), &Environment::of_process()?, &file, &mut faults);
-    let document: Document = document::read_table(faults.or(only)?, &file)?;
-    Ok(document.admin)
+    let mut faults = Faults::default();
+    fill_in(&mut table, &folder_of(path), &Environment::of_process()?, &file, &mut faults);
+    document::read_table(faults.or(table)?, &file)
 }
 
 fn read(path: &Path) -> Result<Table, Faults> {

@@ -8,6 +8,7 @@ mod filter;
 mod follow;
 mod frame;
 mod generate;
+mod health;
 mod init;
 mod listing;
 mod pack;
@@ -71,6 +72,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Check the configuration, its packs and its secrets; report every fault
     Check(check::Arguments),
+    /// Ask the running bridge of this configuration whether it is well: for containers and scripts
+    Health(health::Arguments),
     /// Sign a case as its provider would and send it to the running bridge
     Send(send::Arguments),
     /// Say what would come of a request, offline: which part disagrees, or which sale it is
@@ -132,6 +135,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Reload => reload::run(&arguments.config, &printer),
         Command::Demo(demo) => demo::run(&demo, &printer),
         Command::Check(check) => check::run(&check, &arguments.config, &printer),
+        Command::Health(health) => health::run(&health, &arguments.config, &printer),
         Command::Send(send) => send::run(&send, &arguments.config, &printer),
         Command::Sales(command) => listing::sales(&command, &arguments.config, &printer),
         Command::Requests(command) => remap::run(&command, &arguments.config, &printer),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::print::Printer;
 use super::{Answer, Failure, runtime};
-use crate::app::{Checked, load};
+use crate::app::load;
 use crate::domain::{Clock as _, SystemClock};
 use crate::outbound::post;
 use crate::pack::{Case, Source};
@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments, config: &Path, printer: &Printer) -> An
     for change in &arguments.set {
         set(&mut case.body, change).map_err(|cause| Failure::Usage(format!("--set {change}: {cause}")))?;
     }
-    let url = format!("{}{}", local_url(&checked), source.path());
+    let url = format!("{}{}", local_url(&checked.server), source.path());
     let (status, body) = runtime()?.block_on(deliver(source, &case, &url)).map_err(Failure::No)?;
     if printer.is_json() {
         let body: Value = serde_json::from_str(&body).unwrap_or(Value::String(body));
@@ -56,13 +56,13 @@ pub(super) async fn deliver(source: &Source, case: &Case, url: &str) -> Result<(
     post(&format!("{url}{query}"), &request.headers, request.body).await
 }
 
-/// Where the bridge of this configuration is reached from this machine. Where it speaks TLS itself, by the name for which its
+/// Where a bridge of this configuration is reached from this machine. Where it speaks TLS itself, by the name for which its
 /// certificate is.
-fn local_url(checked: &Checked) -> String {
-    match (&checked.server.tls, &checked.server.public_url) {
+pub(super) fn local_url(server: &Config) -> String {
+    match (&server.tls, &server.public_url) {
         (Some(_), Some(url)) => url.trim_end_matches('/').to_owned(),
-        (Some(_), None) => format!("https://{}", here(&checked.server.listen)),
-        (None, _) => format!("http://{}", here(&checked.server.listen)),
+        (Some(_), None) => format!("https://{}", here(&server.listen)),
+        (None, _) => format!("http://{}", here(&server.listen)),
     }
 }
 

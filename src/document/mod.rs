@@ -1,13 +1,14 @@
 //! A TOML document as a type, with every fault that can be found at once, each with its file and key.
 
 mod one_or_many;
+mod place;
 
 pub use one_or_many::OneOrMany;
 
 use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
+use self::place::{Place, Step};
 use crate::domain::Faults;
 
 /// A document with more faults than this is another kind of file.
@@ -72,9 +73,8 @@ struct Stumble {
 }
 
 fn attempt<T: DeserializeOwned>(document: &Value) -> Result<T, Stumble> {
-    serde_path_to_error::deserialize(document.clone()).map_err(|error| {
-        let message = error.inner().message().to_owned();
-        let mut path = steps(error.path().iter());
+    T::deserialize(Place(document)).map_err(|stumble| {
+        let (mut path, message) = (stumble.path(), stumble.message);
         let named = quoted(&message, "unknown field `").or_else(|| quoted(&message, "missing field `"));
         if let Some(name) = named
             && path.last() != Some(&Step::Key(name.clone()))
@@ -108,22 +108,6 @@ fn mend<T: DeserializeOwned>(document: &mut Value, fault: &Stumble) -> bool {
         }
         is_past
     })
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Key(String),
-    Index(usize),
-}
-
-fn steps<'a>(segments: impl Iterator<Item = &'a Segment>) -> Vec<Step> {
-    segments
-        .filter_map(|segment| match segment {
-            Segment::Map { key } => Some(Step::Key(key.clone())),
-            Segment::Seq { index } => Some(Step::Index(*index)),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        })
-        .collect()
 }
 
 fn render(path: &[Step]) -> String {

@@ -139,9 +139,8 @@ impl Client {
 /// # Errors
 /// The reason in words.
 pub async fn post(url: &str, headers: &Headers, body: Vec<u8>) -> Result<(u16, String), String> {
-    install_tls();
     let words = |error: reqwest::Error| sentence(&error);
-    let client = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(POST_TIMEOUT).build().map_err(words)?;
+    let client = plain_client(POST_TIMEOUT)?;
     let request = headers.iter().fold(client.post(url).body(body), |request, (name, value)| match name {
         // Those two belong to the connection, not to the case.
         "host" | "content-length" => request,
@@ -150,6 +149,24 @@ pub async fn post(url: &str, headers: &Headers, body: Vec<u8>) -> Result<(u16, S
     let response = request.send().await.map_err(words)?;
     let status = response.status().as_u16();
     Ok((status, response.text().await.map_err(words)?))
+}
+
+/// Gets a page of this machine's own, as `health` asks for it, and answers with status and body.
+///
+/// # Errors
+/// The reason in words; that there was no answer within `timeout` is one.
+pub async fn get(url: &str, timeout: Duration) -> Result<(u16, String), String> {
+    let words = |error: reqwest::Error| sentence(&error);
+    let response = plain_client(timeout)?.get(url).send().await.map_err(words)?;
+    let status = response.status().as_u16();
+    Ok((status, response.text().await.map_err(words)?))
+}
+
+/// A client that follows nothing and asks no proxy, for addresses that an operator named.
+fn plain_client(timeout: Duration) -> Result<reqwest::Client, String> {
+    install_tls();
+    let builder = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(timeout);
+    builder.build().map_err(|error| sentence(&error))
 }
 
 /// Whether a URL is fit to be sent something secret: https, or plain http to where it was named literally that it is private.

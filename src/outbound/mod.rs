@@ -4,5 +4,5 @@
 mod client;
 mod retry;
 
-pub use client::{Answer, Client, Failure, Limits, Request, check_url, is_private, names_private, post};
+pub use client::{Answer, Client, Failure, Limits, Request, check_url, get, is_private, names_private, post};
 pub use retry::{jittered, retry_after};

@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use include_dir::{Dir, include_dir};
-
+use super::shipped::{Packed, SHIPPED};
 use super::{Folder, Pack};
 use crate::domain::Faults;
-
-static EMBEDDED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/providers");
 
 /// Every pack that a source can name.
 #[derive(Debug, Clone, Default)]
@@ -33,8 +30,8 @@ impl Registry {
     }
 
     fn load_some(is_wanted: impl Fn(&str) -> bool, pack_dirs: &[PathBuf]) -> Result<Self, Faults> {
-        let wanted = EMBEDDED.dirs().filter(|directory| directory.path().to_str().is_some_and(&is_wanted));
-        let mut folders: Vec<Folder> = wanted.map(|directory| Folder::embedded(directory, "providers")).collect();
+        let wanted = SHIPPED.iter().filter(|packed| is_wanted(packed.name));
+        let mut folders: Vec<Folder> = wanted.map(Packed::folder).collect();
         let mut faults = Faults::default();
         for path in pack_dirs {
             match folders_in(path) {

@@ -152,7 +152,7 @@ fn every_file_says_what_it_is() {
 fn every_dependency_has_its_sentence() {
     let manifest: toml::Table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
     let document = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    for kind in ["dependencies", "dev-dependencies"] {
+    for kind in ["dependencies", "build-dependencies", "dev-dependencies"] {
         for name in manifest[kind].as_table().unwrap().keys() {
             assert!(document.contains(&format!("| `{name}` |")), "ARCHITECTURE.md says nothing of {name}");
         }

@@ -145,6 +145,28 @@ fn explain_says_which_part_disagrees() {
 }
 
 #[test]
+fn health_says_whether_the_running_bridge_is_well() {
+    let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, configuration(&address, "http://127.0.0.1:9", "")).unwrap();
+    let nobody = run(Some(&config), &["health"]);
+    assert_eq!(nobody.status.code(), Some(1), "nobody answers: {nobody:?}");
+    let mut served = Served::start(folder.path(), &address);
+    let well = run(Some(&config), &["health", "--json"]);
+    assert_eq!(json_of(&well), json!({"url": format!("http://{address}/healthz"), "status": 200}));
+    let ready = run(Some(&config), &["health", "--ready"]);
+    assert!(ready.status.success() && text(&ready).contains("/readyz answers 200"), "{ready:?}");
+    // A file that is being mended does not make it ill, and another address can be asked.
+    std::fs::write(&config, format!("[server]\nlisten = \"{address}\"\n[[sources]]\nname = 7\n")).unwrap();
+    assert_eq!(run(Some(&config), &["health"]).status.code(), Some(0));
+    assert_eq!(run(None, &["health", "--url", &format!("http://{address}/")]).status.code(), Some(0));
+    served.signal("STOP");
+    assert_eq!(run(Some(&config), &["health", "--timeout-secs", "1"]).status.code(), Some(1), "it stands still");
+    served.signal("CONT");
+    assert!(served.stop());
+}
+
+#[test]
 fn a_running_bridge_takes_samples_and_shows_what_became_of_them() {
     let (folder, sink, address) = (tempfile::tempdir().unwrap(), Sink::start(), free_address());
     std::fs::write(folder.path().join("config.toml"), configuration(&address, &format!("http://{}", sink.address), "")).unwrap();
