@@ -35,6 +35,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn announce(root: &Path) {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={}", root.display());
+    // Half a megabyte less. musl reads such relocations since 1.2.4, glibc only since 2.36, which is too new for some who build it there.
+    if std::env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|libc| libc == "musl") {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
 }
 
 /// Each file: the length of its name, its name, its own length, itself; lengths as four bytes, the lowest first.

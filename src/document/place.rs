@@ -1,5 +1,6 @@
 //! A value of a document, read as a type in such a way that a fault knows where it stands. It is read in one pass without a copy, and
-//! one deserialiser is all that the program holds of this for each type.
+//! one deserialiser is all that the program holds of this for each type. Nothing of it is inlined: that would make the binary larger by
+//! what every field of every type needs, for what is read once at the start.
 
 use std::fmt;
 
@@ -70,6 +71,7 @@ impl de::Error for Stumble {
 impl<'de> Deserializer<'de> for Place<'de> {
     type Error = Stumble;
 
+    #[inline(never)]
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stumble> {
         match self.0 {
             Value::String(text) => visitor.visit_str(text),
@@ -82,6 +84,7 @@ impl<'de> Deserializer<'de> for Place<'de> {
         }
     }
 
+    #[inline(never)]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stumble> {
         visitor.visit_some(self)
     }
@@ -90,6 +93,7 @@ impl<'de> Deserializer<'de> for Place<'de> {
         visitor.visit_newtype_struct(self)
     }
 
+    #[inline(never)]
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
@@ -117,6 +121,7 @@ impl<'de> Deserializer<'de> for Place<'de> {
 impl<'de> SeqAccess<'de> for Elements<'de> {
     type Error = Stumble;
 
+    #[inline(never)]
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Stumble> {
         let Some((index, value)) = self.0.next() else { return Ok(None) };
         seed.deserialize(Place(value)).map(Some).map_err(|stumble| stumble.under(Step::Index(index)))
@@ -130,6 +135,7 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
 impl<'de> MapAccess<'de> for Entries<'de> {
     type Error = Stumble;
 
+    #[inline(never)]
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Stumble> {
         self.entry = self.rest.next();
         let Some((key, _)) = self.entry else { return Ok(None) };
@@ -137,6 +143,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         seed.deserialize(key).map(Some)
     }
 
+    #[inline(never)]
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Stumble> {
         let (key, value) = self.entry.take().expect("serde asks for a value after its key");
         seed.deserialize(Place(value)).map_err(|stumble| stumble.under(Step::Key(key.clone())))
@@ -151,6 +158,7 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
     type Error = Stumble;
     type Variant = Self;
 
+    #[inline(never)]
     fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), Stumble> {
         let name: StrDeserializer<'_, Stumble> = self.0.into_deserializer();
         seed.deserialize(name).map(|value| (value, self))
@@ -175,6 +183,7 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
         }
     }
 
+    #[inline(never)]
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Stumble> {
         seed.deserialize(self.held("newtype variant")?).map_err(|stumble| stumble.under(Step::Key(self.0.to_owned())))
     }
@@ -183,6 +192,7 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
         self.held("tuple variant")?.deserialize_any(visitor).map_err(|stumble| stumble.under(Step::Key(self.0.to_owned())))
     }
 
+    #[inline(never)]
     fn struct_variant<V: Visitor<'de>>(self, _fields: &'static [&'static str], visitor: V) -> Result<V::Value, Stumble> {
         self.held("struct variant")?.deserialize_any(visitor).map_err(|stumble| stumble.under(Step::Key(self.0.to_owned())))
     }
