@@ -11,6 +11,7 @@ use crate::app::load;
 use crate::domain::{Clock as _, SystemClock};
 use crate::outbound::post;
 use crate::pack::{Case, Source};
+use crate::receive::Config;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -36,6 +36,7 @@ mod memory;
 mod metrics;
 mod model;
 mod money;
+mod packaging;
 mod packs;
 mod promises;
 mod reference;
