@@ -1,9 +1,11 @@
-//! Packs the shipped packs: the files of each in one compressed block, its cases in another, which a running bridge never opens.
+//! Packs what is shipped inside the binary: the files of each pack in one compressed block, its cases in another, which a running bridge
+//! never opens; the same for the upstreams' templates.
 //! What is made depends on nothing but the files, so that the same source gives the same binary.
 
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// As small as can be had without more memory to unpack than a block is long.
 const LEVEL: i32 = 19;
@@ -11,34 +13,57 @@ const LEVEL: i32 = 19;
 type Files = Vec<(String, Vec<u8>)>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("providers");
+    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     announce(&root);
     let mut table = String::from("&[\n");
-    for path in entries(&root)?.into_iter().filter(|path| path.join("pack.toml").is_file()) {
-        let name = name_of(&path)?;
-        let cases = path.join("cases");
-        let cases = if cases.is_dir() { files(&cases)? } else { Files::new() };
-        for (kind, files) in [("files", files(&path)?), ("cases", cases)] {
-            std::fs::write(out.join(format!("{name}.{kind}")), zstd::encode_all(&*block(&files)?, LEVEL)?)?;
-        }
-        let block = |kind: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.{kind}\"))");
-        writeln!(table, "Packed {{ name: {name:?}, files: {}, cases: {} }},", block("files"), block("cases"))?;
+    for path in entries(&root.join("providers"))?.into_iter().filter(|path| path.join("pack.toml").is_file()) {
+        writeln!(table, "{},", pack(&path, &out)?)?;
     }
     table.push(']');
     std::fs::write(out.join("packs.rs"), table)?;
+    std::fs::write(out.join("upstreams.rs"), pack(&root.join("upstreams"), &out)?)?;
     Ok(())
 }
 
-/// Tells cargo to come back when a file under `root` changes, comes or goes.
+/// Writes a folder's blocks, and answers with what the program includes of them.
+fn pack(folder: &Path, out: &Path) -> Result<String, Box<dyn Error>> {
+    let (name, cases) = (name_of(folder)?, folder.join("cases"));
+    let cases = if cases.is_dir() { files(&cases)? } else { Files::new() };
+    for (kind, files) in [("files", files(folder)?), ("cases", cases)] {
+        std::fs::write(out.join(format!("{name}.{kind}")), zstd::encode_all(&*block(&files)?, LEVEL)?)?;
+    }
+    let block = |kind: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.{kind}\"))");
+    Ok(format!("Packed {{ name: {name:?}, files: {}, cases: {} }}", block("files"), block("cases")))
+}
+
+/// Tells cargo to come back when a file that is packed changes, comes or goes, and how to link.
 #[allow(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 fn announce(root: &Path) {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed={}", root.display());
-    // Half a megabyte less. musl reads such relocations since 1.2.4, glibc only since 2.36, which is too new for some who build it there.
-    if std::env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|libc| libc == "musl") {
+    for folder in ["providers", "upstreams"] {
+        println!("cargo::rerun-if-changed={}", root.join(folder).display());
+    }
+    // Half a megabyte less.
+    if reads_packed_relocations() {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+}
+
+/// musl, as Rust brings it, reads packed relocations; glibc does since 2.36, and what is built with one glibc needs no older one.
+fn reads_packed_relocations() -> bool {
+    let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
+    if !is("CARGO_CFG_TARGET_OS", "linux") {
+        return false;
+    }
+    let is_native = std::env::var("HOST").is_ok_and(|host| is("TARGET", &host));
+    let glibc = || {
+        let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
+        let version = String::from_utf8(output.stdout).ok()?;
+        let (major, minor) = version.trim().strip_prefix("glibc ")?.split_once('.')?;
+        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+    };
+    is("CARGO_CFG_TARGET_ENV", "musl") || (is_native && glibc().is_some_and(|version| version >= (2, 36)))
 }
 
 /// Each file: the length of its name, its name, its own length, itself; lengths as four bytes, the lowest first.

@@ -27,5 +27,6 @@ pub mod explain;
 pub mod outbound;
 pub mod overview;
 pub mod pack;
+pub mod shipped;
 pub mod store;
 pub mod trace;

@@ -1,17 +1,13 @@
 //! A pack's folder in memory, from the binary itself or from a disk.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::shipped;
+use crate::shipped::{Files, Packed, unpack};
 
 /// A file larger than this is no part of a pack.
 const FILE_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
-
-/// Files by their name.
-pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 /// A folder's own files, and those in its `cases/`, by name.
 #[derive(Debug, Clone)]
@@ -30,10 +26,10 @@ struct Cases {
 }
 
 impl Folder {
-    /// A folder that is compiled into the binary, with its cases as they are packed there.
-    pub(super) fn packed(name: &str, root: &str, files: Files, cases: &'static [u8]) -> Self {
-        let cases = Cases { packed: cases, files: OnceLock::new() };
-        Self { name: name.to_owned(), place: format!("{root}/{name}"), files, cases }
+    /// A folder that is compiled into the binary; its cases stay packed until somebody asks for one.
+    pub(super) fn packed(packed: &Packed, root: &str) -> Self {
+        let cases = Cases { packed: packed.cases, files: OnceLock::new() };
+        Self { name: packed.name.to_owned(), place: format!("{root}/{}", packed.name), files: unpack(packed.files), cases }
     }
 
     /// A folder of these files, none of them a case, which need not be on any disk yet; `root` is where it would stand.
@@ -70,7 +66,7 @@ impl Folder {
 
     /// The files in `cases/`, by name.
     pub fn cases(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let files = self.cases.files.get_or_init(|| shipped::unpack(self.cases.packed));
+        let files = self.cases.files.get_or_init(|| unpack(self.cases.packed));
         files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
     }
 }

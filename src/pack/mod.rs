@@ -5,7 +5,6 @@ mod case;
 mod folder;
 mod registry;
 mod setup;
-mod shipped;
 mod source;
 
 pub use api::{Access, Api, Auth, AuthHmac, Credentials};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::shipped::{Packed, SHIPPED};
 use super::{Folder, Pack};
 use crate::domain::Faults;
+use crate::shipped::PACKS;
 
 /// Every pack that a source can name.
 #[derive(Debug, Clone, Default)]
@@ -30,8 +30,8 @@ impl Registry {
     }
 
     fn load_some(is_wanted: impl Fn(&str) -> bool, pack_dirs: &[PathBuf]) -> Result<Self, Faults> {
-        let wanted = SHIPPED.iter().filter(|packed| is_wanted(packed.name));
-        let mut folders: Vec<Folder> = wanted.map(Packed::folder).collect();
+        let wanted = PACKS.iter().filter(|packed| is_wanted(packed.name));
+        let mut folders: Vec<Folder> = wanted.map(|packed| Folder::packed(packed, "providers")).collect();
         let mut faults = Faults::default();
         for path in pack_dirs {
             match folders_in(path) {

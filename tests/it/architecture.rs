@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Module, and the modules of ours that it may import. Topmost first.
-const TABLE: [(&str, &[&str]); 24] = [
+const TABLE: [(&str, &[&str]); 25] = [
     ("main", &["cli"]),
     (
         "cli",
@@ -73,8 +73,8 @@ const TABLE: [(&str, &[&str]); 24] = [
     ("remap", &["attribute", "domain", "map", "pack", "store"]),
     ("enrich", &["domain", "map", "outbound", "pack", "store", "trace"]),
     ("doctor", &["domain", "envelope", "pack", "verify"]),
-    ("pack", &["document", "domain", "envelope", "map", "verify"]),
-    ("forward", &["attribute", "document", "domain", "outbound", "store", "trace"]),
+    ("pack", &["document", "domain", "envelope", "map", "shipped", "verify"]),
+    ("forward", &["attribute", "document", "domain", "outbound", "shipped", "store", "trace"]),
     ("store", &["attribute", "domain", "verify"]),
     ("attribute", &["domain"]),
     ("map", &["document", "domain", "envelope"]),
@@ -83,6 +83,7 @@ const TABLE: [(&str, &[&str]); 24] = [
     ("outbound", &["domain"]),
     ("envelope", &["domain"]),
     ("document", &["domain"]),
+    ("shipped", &[]),
     ("domain", &[]),
 ];
 

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 
 use super::check::check_rules;
 use super::{Rule, Template};
 use crate::document;
 use crate::domain::Faults;
+use crate::shipped::{Files, UPSTREAMS, unpack};
 
-static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/upstreams");
 /// The file with the rules that stand behind every template's own.
 const GENERAL: &str = "answers.toml";
 
@@ -50,15 +49,11 @@ impl Templates {
         let general = general(dirs)?;
         let mut faults = Faults::default();
         let mut templates = Self(BTreeMap::new());
-        for file in EMBEDDED.files().filter(|file| file.path().extension().is_some_and(|end| end == "toml")) {
-            let path = file.path();
-            if path == Path::new(GENERAL) {
-                continue;
-            }
-            let cases = EMBEDDED.get_file(Path::new("cases").join(path)).and_then(|file| file.contents_utf8());
-            let cases = cases.map(|text| Cases { file: format!("upstreams/cases/{}", path.display()), text: text.to_owned() });
-            let text = file.contents_utf8().unwrap_or_default();
-            templates.add(text, &format!("upstreams/{}", path.display()), path, cases, &general, &mut faults);
+        let (files, cases) = (unpack(UPSTREAMS.files), unpack(UPSTREAMS.cases));
+        for name in files.keys().filter(|name| name.ends_with(".toml") && *name != GENERAL) {
+            let cases = text(&cases, name).map(|text| Cases { file: format!("upstreams/cases/{name}"), text });
+            let text = text(&files, name).unwrap_or_default();
+            templates.add(&text, &format!("upstreams/{name}"), Path::new(name), cases, &general, &mut faults);
         }
         for dir in dirs {
             templates.add_folder(dir, &general, &mut faults);
@@ -124,6 +119,11 @@ impl Templates {
     }
 }
 
+/// A file's text; `None` where it is missing or not UTF-8.
+fn text(files: &Files, name: &str) -> Option<String> {
+    files.get(name).and_then(|bytes| String::from_utf8(bytes.clone()).ok())
+}
+
 /// The general rules: those in the binary, or those of the last folder that has such a file.
 fn general(dirs: &[PathBuf]) -> Result<Vec<Rule>, Faults> {
     let path = dirs.iter().rev().map(|dir| dir.join(GENERAL)).find(|path| path.is_file());
@@ -138,8 +138,8 @@ fn general(dirs: &[PathBuf]) -> Result<Vec<Rule>, Faults> {
             (file, text)
         }
         None => {
-            let text = EMBEDDED.get_file(GENERAL).and_then(|file| file.contents_utf8()).unwrap_or_default();
-            (format!("upstreams/{GENERAL}"), text.to_owned())
+            let text = text(&unpack(UPSTREAMS.files), GENERAL).unwrap_or_default();
+            (format!("upstreams/{GENERAL}"), text)
         }
     };
     let general: General = document::read(&text, &file)?;
