@@ -50,20 +50,21 @@ fn announce(root: &Path) {
     }
 }
 
-/// musl, as Rust brings it, reads packed relocations; glibc does since 2.36, and what is built with one glibc needs no older one.
+/// musl, as Rust brings it, reads packed relocations; glibc does since 2.36, and what is built with one glibc needs no older one. Only where
+/// this machine's own linker is used: that of a cross compiler may not know the word.
 fn reads_packed_relocations() -> bool {
     let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
-    if !is("CARGO_CFG_TARGET_OS", "linux") {
+    let host = std::env::var("HOST").unwrap_or_default();
+    if !is("CARGO_CFG_TARGET_OS", "linux") || !is("CARGO_CFG_TARGET_ARCH", host.split('-').next().unwrap_or_default()) {
         return false;
     }
-    let is_native = std::env::var("HOST").is_ok_and(|host| is("TARGET", &host));
     let glibc = || {
         let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
         let version = String::from_utf8(output.stdout).ok()?;
         let (major, minor) = version.trim().strip_prefix("glibc ")?.split_once('.')?;
         Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
     };
-    is("CARGO_CFG_TARGET_ENV", "musl") || (is_native && glibc().is_some_and(|version| version >= (2, 36)))
+    is("CARGO_CFG_TARGET_ENV", "musl") || (is("TARGET", &host) && glibc().is_some_and(|version| version >= (2, 36)))
 }
 
 /// Each file: the length of its name, its name, its own length, itself; lengths as four bytes, the lowest first.
