@@ -13,6 +13,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
@@ -20,8 +21,9 @@ use sha2::{Digest as _, Sha256};
 const FILE_LIMIT_BYTES: u64 = 1024 * 1024;
 
 /// `tls` in `[server]`. Without it the public listener speaks plain HTTP, for a proxy in front of it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Tls")]
 pub struct TlsConfig {
     /// The certificate, and those that lead from it towards a root, as PEM; relative to the configuration's folder.
     pub certificate: PathBuf,

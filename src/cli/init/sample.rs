@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::plan::{Plan, SourcePlan};
 use super::render;
-use crate::app::{Bridge, Environment, load_text};
+use crate::app::{Bridge, Environment, Sockets, load_text};
 use crate::cli::Failure;
 use crate::cli::demo::{free_port, is_attributed, settle};
 use crate::cli::listing::sale_table;
@@ -76,7 +76,7 @@ pub(super) fn play(
     actix_web::rt::System::new().block_on(async {
         let checked = load_text(&text, &folder.path().join("config.toml"), filled)?;
         let ready = Arc::clone(checked.sources.get(&source.name).ok_or_else(|| no(&"its source is missing"))?);
-        let bridge = Bridge::start(checked, Arc::new(SystemClock)).await?;
+        let bridge = Bridge::start(checked, Arc::new(SystemClock), Sockets::default(), None).await?;
         let sent = deliver(&ready, case, &format!("http://{listen}{}", ready.path())).await;
         let settled = settle(&bridge.store).await;
         let sales = bridge.store.sales(100);
