@@ -17,7 +17,7 @@ use crate::admin::Reloads;
 use crate::domain::Clock;
 use crate::pipeline::Bell;
 use crate::receive::Certificate;
-use crate::store::{Access, Store};
+use crate::store::Store;
 use crate::{admin, receive, trace};
 
 /// So long a connection that was accepted just before the door closes has for its request to arrive: the server drops what its
@@ -76,7 +76,7 @@ impl Bridge {
         }
         // Before anything counts.
         let recorded = config.admin.as_ref().map(|_| metrics::recorder(clock.now())).transpose()?;
-        let store = config.store.open(Access::Serve, config.server.queue_limit)?;
+        let store = config.store.open(config.access, config.server.queue_limit)?;
         let fold_bell = Arc::new(Bell::default());
         let certificates: Arc<dyn receive::Certificates> =
             Arc::new(receive::WebCertificates::new().map_err(StartError::Machine)?);

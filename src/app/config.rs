@@ -18,7 +18,7 @@ use crate::attribute::Rules;
 use crate::domain::{Faults, Secret};
 use crate::forward::{Templates, Upstream, UpstreamConfig};
 use crate::pack::{Registry, Source, SourceConfig};
-use crate::store::Place;
+use crate::store::{Access, Place};
 use crate::{admin, alarm, attribute, document, receive, store, trace};
 
 /// The file as written. Each part belongs to the module that uses it.
@@ -73,6 +73,8 @@ pub struct Checked {
     pub admin: Option<admin::Config>,
     /// Where everything is kept.
     pub store: Place,
+    /// For what a server opens that.
+    pub access: Access,
     /// The sources, by name.
     pub sources: Arc<HashMap<String, Arc<Source>>>,
     /// The upstreams, in the order of the file.
@@ -280,6 +282,7 @@ fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> 
             faults.add(file, "admin.public_url", "must be a URL such as https://sales.example.com");
         }
     });
+    let access = document.store.access();
     let store = document.store.place(folder).unwrap_or_else(|(key, cause)| {
         faults.add(file, key, cause);
         Place::Sqlite(PathBuf::new())
@@ -329,6 +332,7 @@ fn check(document: Document, folder: &Path, file: &str, faults: &mut Faults) -> 
         server,
         admin,
         store,
+        access,
         sources: Arc::new(sources),
         upstreams,
         rules,

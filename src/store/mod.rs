@@ -11,6 +11,7 @@ mod refused;
 mod report;
 mod sql;
 mod sqlite;
+mod upgrade;
 mod views;
 mod words;
 
@@ -23,6 +24,7 @@ pub use postgres::Postgres;
 pub use refused::{Readmitted, RefusedCountView, RefusedId, RefusedRequest, RefusedTally, RefusedView, WhichRefused};
 pub use report::{AdjustmentLine, AttributionLine, DoubleLine, ParkedLine, Period, Report, SalesLine, TestLine};
 pub use sqlite::Sqlite;
+pub use upgrade::UpgradeView;
 pub use views::{
     AdjustmentView, AttemptView, AttentionView, BackupView, BalanceView, CheckView, ClickView, CopiedView, CopyView,
     DeliveryView, DoubleView, EventView, FindingView, IdentityView, ListedAdjustmentView, OldestView, QueueView, RequestView,

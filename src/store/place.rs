@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Error, Postgres, Sqlite, Store};
+use super::{Error, Postgres, Sqlite, Store, UpgradeView};
 use crate::domain::Secret;
 
 /// `[store]` of the configuration.
@@ -19,15 +19,22 @@ pub struct Config {
     pub url: Secret,
     /// PostgreSQL only: at most so many connections of this process, 2 to 100.
     pub connections: usize,
+    /// SQLite only: whether a whole copy is kept beside the file before its layout is changed.
+    pub backup_before_upgrade: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { url: Secret::new("sqlite:salebridge.db"), connections: 8 }
+        Self { url: Secret::new("sqlite:salebridge.db"), connections: 8, backup_before_upgrade: true }
     }
 }
 
 impl Config {
+    /// For what a server opens it.
+    pub fn access(&self) -> Access {
+        if self.backup_before_upgrade { Access::Serve } else { Access::ServeUncopied }
+    }
+
     /// The place that is meant, paths relative to `folder`.
     ///
     /// # Errors
@@ -77,6 +84,17 @@ impl Place {
         })
     }
 
+    /// How it stands to this program's layout; changes nothing. `access` is what a server would open it for.
+    ///
+    /// # Errors
+    /// What stands in the way, and what to do.
+    pub fn look_ahead(&self, access: Access) -> Result<UpgradeView, Error> {
+        match self {
+            Self::Sqlite(path) => Sqlite::look_ahead(path, access == Access::Serve),
+            Self::Postgres { url, .. } => Postgres::look_ahead(url),
+        }
+    }
+
     /// False where there certainly is no store yet.
     pub fn may_be_there(&self) -> bool {
         match self {
@@ -89,8 +107,10 @@ impl Place {
 /// For what a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// To serve: makes and migrates it. A file keeps every other server away.
+    /// To serve: makes and migrates it. A file keeps every other server away, and is copied before its layout is changed.
     Serve,
+    /// As `Serve`, but without that copy: whoever runs it has one of their own.
+    ServeUncopied,
     /// To look at, or to change a little, beside a running server. It must be there.
     Visit,
     /// To serve for a moment from a store that nobody will miss: as `Serve`, but a file without waiting for the disk, and a database

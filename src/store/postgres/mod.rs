@@ -31,7 +31,7 @@ use super::{
     DeliveryFilter, DeliveryView, Error, EventLine, Fetched, Fetching, Fingerprint, Fold, HourlyTally, IdentityView, Lease,
     LeaseNumber, ListedAdjustmentView, OldestView, Page, Paging, Past, PastRequest, Period, Prune, Pruned, QueueView,
     RefusedCountView, RefusedId, RefusedRequest, RefusedTally, RefusedView, Report, RequestFilter, RequestView, Retry, RetryView,
-    SaleFilter, SaleView, Store, StoredRequest, TallyLine, UpstreamView, Watched, WhichRefused,
+    SaleFilter, SaleView, Store, StoredRequest, TallyLine, UpgradeView, UpstreamView, Watched, WhichRefused,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Secret, Tallied, Timestamp};
@@ -90,6 +90,24 @@ impl Postgres {
         let appender = Appender::start(pool.clone(), &handle, queue_limit);
         let database = Arc::new(Database { pool, handle, holder, is_clock_given: access == Access::Scratch });
         Ok(Self { database, appender, _end: end })
+    }
+
+    /// The layout that this program gives a database.
+    pub const fn newest_layout() -> usize {
+        migrations::newest()
+    }
+
+    /// How the database stands to this program's layout. Changes nothing, and may be asked beside running servers of any version.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`]: the URL; [`Error::Unavailable`]: it cannot be reached.
+    pub fn look_ahead(url: &Secret) -> Result<UpgradeView, Error> {
+        let unusable = |error: std::io::Error| Error::Unusable(format!("the connection cannot be made: {error}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unusable)?;
+        runtime.block_on(async {
+            let client = connect::pool(url, 1)?.get().await.map_err(unreachable)?;
+            migrations::look(&client).await
+        })
     }
 
     /// Reads on the calling thread.
@@ -161,7 +179,7 @@ async fn prepare(pool: &Pool, access: Access) -> Result<i64, Error> {
             migrations::check(&client).await?;
             Ok(0)
         }
-        Access::Serve | Access::Scratch => {
+        Access::Serve | Access::ServeUncopied | Access::Scratch => {
             migrations::run(&mut client).await?;
             let sql = "UPDATE counters SET value = value + 1 WHERE name = 'holders' RETURNING value";
             client.query_one(sql, &[]).await.and_then(|row| row.try_get(0)).map_err(failed)
@@ -256,7 +274,13 @@ impl Store for Postgres {
 
     async fn ready(&self) -> Result<(), Error> {
         let sql = "UPDATE counters SET value = value WHERE name = 'holders'";
-        self.write(move |session| session.execute(sql, &[]).map(drop)).await
+        let look = move |session: &Session| {
+            session.execute(sql, &[])?;
+            // A newer program may have changed the layout under this one: whoever asks must lead webhooks elsewhere.
+            let db: &dyn Db = session;
+            migrations::known(db.value("SELECT version FROM layout", &[])?).map(drop)
+        };
+        self.write(look).await
     }
 
     fn unsettled(&self, after: RequestId, limit: usize) -> Result<Vec<StoredRequest>, Error> {

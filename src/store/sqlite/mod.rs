@@ -11,6 +11,7 @@ mod db;
 mod inbox;
 mod migrations;
 mod names;
+mod upgrade;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ use super::{
     Claims, DeliveryFilter, DeliveryView, Error, EventLine, Fetched, Fetching, Fingerprint, Fold, HourlyTally, IdentityView,
     Lease, LeaseNumber, ListedAdjustmentView, OldestView, Page, Paging, Past, PastRequest, Period, Prune, Pruned, QueueView,
     RefusedCountView, RefusedId, RefusedRequest, RefusedTally, RefusedView, Report, RequestFilter, RequestView, Retry, RetryView,
-    SaleFilter, SaleView, Store, StoredRequest, TallyLine, UpstreamView, Watched, WhichRefused,
+    SaleFilter, SaleView, Store, StoredRequest, TallyLine, UpgradeView, UpstreamView, Watched, WhichRefused,
 };
 use crate::attribute::{Ledger, Slice, Wanted};
 use crate::domain::{DeliveryId, Request, RequestId, SaleId, Tallied, Timestamp};
@@ -63,7 +64,7 @@ impl Sqlite {
     /// [`Error::Unusable`] with what to do: no such file, another server has it, or it is of a newer version.
     pub fn open(path: &Path, access: Access, queue_limit: usize) -> Result<Self, Error> {
         let lock = match access {
-            Access::Serve | Access::Scratch => Some(lock(path)?),
+            Access::Serve | Access::ServeUncopied | Access::Scratch => Some(lock(path)?),
             Access::Visit if !path.exists() => {
                 let text = format!("{}: there is no such store yet; `salebridge serve` makes it", path.display());
                 return Err(Error::Unusable(text));
@@ -72,11 +73,14 @@ impl Sqlite {
         };
         let mut connection = connect(path, access)?;
         match access {
-            Access::Serve | Access::Scratch => {
-                migrations::run(&mut connection)?;
+            Access::Serve | Access::ServeUncopied | Access::Scratch => {
+                if access == Access::Serve {
+                    upgrade::keep_copy(path, &connection)?;
+                }
+                migrations::run(&mut connection, path)?;
             }
             Access::Visit => {
-                migrations::check(&connection)?;
+                migrations::check(&connection, path)?;
                 names::check(&connection)?;
             }
         }
@@ -86,7 +90,7 @@ impl Sqlite {
         reader.pragma_update(None, "cache_size", -1024)?;
         let file = File::new(connection, &cache);
         let upkeep = match access {
-            Access::Serve | Access::Scratch => {
+            Access::Serve | Access::ServeUncopied | Access::Scratch => {
                 deliveries::void_leases(&file)?;
                 names::prepare(&file)?;
                 Upkeep::Ours
@@ -96,7 +100,9 @@ impl Sqlite {
         let reader = Mutex::new(File::new(reader, &cache));
         let writer = Writer::start(file, upkeep, queue_limit)?;
         let checkpointer = match access {
-            Access::Serve => Some(checkpoint::Checkpointer::start(connect(path, access)?, writer.handle())?),
+            Access::Serve | Access::ServeUncopied => {
+                Some(checkpoint::Checkpointer::start(connect(path, access)?, writer.handle())?)
+            }
             Access::Visit | Access::Scratch => None,
         };
         let visitor = Mutex::new(File::new(connect(path, access)?, &cache));
@@ -111,6 +117,25 @@ impl Sqlite {
     /// refuses; [`Error::Damaged`] where the copy does not hold what it should. Then nothing is left at `target`.
     pub fn backup(path: &Path, target: &Path) -> Result<BackupView, Error> {
         backup::backup(path, target)
+    }
+
+    /// The layout that this program gives a file.
+    pub const fn newest_layout() -> usize {
+        migrations::newest()
+    }
+
+    /// The copies that upgrades left beside the file `path`, oldest layout first. Nothing removes them by itself.
+    pub fn copies(path: &Path) -> Vec<PathBuf> {
+        upgrade::copies(path)
+    }
+
+    /// How the file `path` stands to this program's layout; `is_copied` says whether an upgrade would copy it first. Changes nothing,
+    /// and may be asked beside a running server of any version.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] where it cannot be opened, [`Error::Unavailable`] where it is no store or the disk refuses.
+    pub fn look_ahead(path: &Path, is_copied: bool) -> Result<UpgradeView, Error> {
+        upgrade::look(path, is_copied)
     }
 
     fn look<T>(&self, query: impl FnOnce(&File) -> Result<T, Error>) -> Result<T, Error> {
@@ -462,7 +487,10 @@ fn connect(path: &Path, access: Access) -> Result<Connection, Error> {
          PRAGMA wal_autocheckpoint = {};
          PRAGMA cache_size = -3072;
          PRAGMA temp_store = MEMORY;",
-        if access == Access::Serve { 0 } else { 1000 },
+        match access {
+            Access::Serve | Access::ServeUncopied => 0,
+            Access::Visit | Access::Scratch => 1000,
+        },
     ))?;
     // Plans do not depend on bound values; without this, statements that use partial indexes are compiled anew at every use.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
