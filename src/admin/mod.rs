@@ -39,6 +39,9 @@ use crate::pipeline::Bell;
 use crate::rejudge::Rejudge;
 use crate::store::Store;
 
+/// The version of the admin API, as it stands in its paths (`/api/v1/…`).
+pub const API_VERSION: u32 = 1;
+
 /// `[admin]` of the configuration. Without it there is no such listener.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -21,11 +21,17 @@ use crate::pack::{Registry, Source, SourceConfig};
 use crate::store::{Access, Place};
 use crate::{admin, alarm, attribute, document, receive, store, trace};
 
+/// The newest format of `config.toml` that this program reads. It rises when a key is renamed or removed, or comes to mean something else.
+pub const CONFIG_FORMAT: u32 = 1;
+
 /// The file as written. Each part belongs to the module that uses it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Configuration", title = "config.toml", description = "The configuration of salebridge.")]
 pub(super) struct Document {
+    /// The format of the file. It is looked at before the rest.
+    #[serde(rename = "format")]
+    _format: Option<u32>,
     /// Where webhooks are taken, and how much at a time.
     #[serde(default)]
     server: receive::Config,
@@ -263,7 +269,9 @@ fn read(path: &Path) -> Result<Table, Faults> {
         faults.add(&file, "", format!("cannot be read: {error}; {hint}"));
         faults
     })?;
-    document::parse(&text, &file)
+    let table = document::parse(&text, &file)?;
+    document::check_format(&table, "format", CONFIG_FORMAT, &file)?;
+    Ok(table)
 }
 
 fn folder_of(path: &Path) -> PathBuf {

@@ -28,10 +28,12 @@ mod story;
 mod table;
 mod tail;
 mod top;
+mod upgrade_check;
 mod upstream;
 mod upstream_page;
 mod upstream_show;
 mod upstream_table;
+mod version;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -105,6 +107,10 @@ enum Command {
     /// What everything is kept in: whether it agrees with itself, a copy of it, and the way from a file into PostgreSQL
     #[command(subcommand)]
     Store(store::Command),
+    /// Say, beside the old bridge and before the new one takes its place, whether this version can: it changes nothing
+    UpgradeCheck(upgrade_check::Arguments),
+    /// The versions of the program, of what it reads (configuration, packs, templates), of the API, and of the stores' layouts
+    Version,
     /// A script that completes commands and options in a shell
     Completions(generate::Completions),
     /// Manual pages
@@ -148,6 +154,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Store(command) => store::run(&command, &arguments.config, &printer),
         Command::Explain(explain) => explain::run(&explain, &arguments.config, &printer),
         Command::Pack(command) => pack::run(&command, &arguments.config, &printer),
+        Command::UpgradeCheck(upgrade) => upgrade_check::run(&upgrade, &arguments.config, &printer),
+        Command::Version => version::run(&printer),
         Command::Completions(shell) => generate::completions(&shell, &printer),
         Command::Man(man) => generate::man(&man, &printer),
     };

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::print::Printer;
 use super::{Answer, Failure, visit};
@@ -30,6 +31,15 @@ pub(super) struct CopyArguments {
     to: String,
 }
 
+/// What a check answers programs with.
+#[derive(Serialize)]
+struct Checked<'a> {
+    #[serde(flatten)]
+    view: &'a CheckView,
+    /// Copies that upgrades left beside the file.
+    upgrade_copies: &'a [String],
+}
+
 pub(super) fn run(command: &Command, config: &Path, printer: &Printer) -> Answer {
     match command {
         Command::Check => check(config, printer),
@@ -40,10 +50,18 @@ pub(super) fn run(command: &Command, config: &Path, printer: &Printer) -> Answer
 
 fn check(config: &Path, printer: &Printer) -> Answer {
     let view = visit(config)?.check()?;
+    let copies = match app::store(config)? {
+        Place::Sqlite(path) => Sqlite::copies(&path),
+        Place::Postgres { .. } => Vec::new(),
+    };
+    let copies: Vec<String> = copies.iter().map(|copy| copy.display().to_string()).collect();
     if printer.is_json() {
-        printer.json(&view);
+        printer.json(&Checked { view: &view, upgrade_copies: &copies });
     } else {
         tell(&view, printer);
+        for copy in &copies {
+            printer.line(printer.quiet(&format!("{copy}: a copy of before an upgrade; remove it once nobody wants to go back")));
+        }
     }
     match view.findings.len() {
         0 => Ok(()),

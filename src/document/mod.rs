@@ -36,6 +36,28 @@ pub fn parse(text: &str, file: &str) -> Result<Table, Faults> {
     })
 }
 
+/// Makes sure that the number at `key`, such as `pack.format`, is of a format that this program knows. Asked before anything else, so that
+/// somebody with a newer document is told that, and not of each key that is new. A document without the number is of the first format.
+///
+/// # Errors
+/// The key, which format is known, and what to do.
+pub fn check_format(table: &Table, key: &str, known: u32, file: &str) -> Result<(), Faults> {
+    let (part, name) = key.split_once('.').map_or((None, key), |(part, name)| (Some(part), name));
+    let place = part.map_or(Some(table), |part| table.get(part)?.as_table());
+    let cause = match place.and_then(|place| place.get(name)) {
+        None => return Ok(()),
+        Some(Value::Integer(format)) if (1..=i64::from(known)).contains(format) => return Ok(()),
+        Some(Value::Integer(format)) if *format > i64::from(known) => format!(
+            "needs format {format}, and salebridge {} knows formats up to {known}: run a newer salebridge",
+            env!("CARGO_PKG_VERSION")
+        ),
+        Some(_) => format!("must be a whole number from 1 to {known}"),
+    };
+    let mut faults = Faults::default();
+    faults.add(file, key, cause);
+    Err(faults)
+}
+
 /// Reads a table as `T`: after each fault something that fits is put in its place and the rest is read again, so that all
 /// faults are found together.
 ///

@@ -21,6 +21,6 @@ pub use judge::Judgement;
 pub use render::{RenderError, Rendered};
 pub use schedule::{Next, Schedule};
 pub use sender::Sender;
-pub use template::{AmountUnit, Auth, Field, RequestSpec, Rule, Template, Templates, Transport};
+pub use template::{AmountUnit, Auth, Field, RequestSpec, Rule, TEMPLATE_FORMAT, Template, Templates, Transport};
 pub use trial::{Sample, Trial, Verdict};
 pub use upstream::{TimestampPolicy, Upstream, UpstreamConfig};

@@ -24,6 +24,10 @@ use crate::envelope::{self, Envelope};
 use crate::map::{self, Context, EnrichSpec, EventSpec, KeysSpec, Mapping, MetadataKeys, MoneySpec, Reads, Rule, Trust};
 use crate::verify::{self, Reply, ReplySpec, Scheme};
 
+/// The newest format of `pack.toml` that this program reads. It rises when a pack that uses something new would be misread, or not be
+/// read, by a program that does not know it.
+pub const PACK_FORMAT: u32 = 1;
+
 /// An unsigned request that is longer is no ping.
 const PING_LIMIT_BYTES: usize = 1024;
 
@@ -53,6 +57,8 @@ pub struct Pack {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct About {
+    /// The format of `pack.toml` that it needs; left out, the first. A program that does not know it refuses the pack.
+    pub format: Option<u32>,
     /// Its name: the folder's, in lower case with hyphens.
     pub name: String,
     /// The provider's name as the provider writes it.
@@ -153,7 +159,9 @@ impl Pack {
             faults.add(&file, "", "is missing or is not UTF-8: a pack's folder holds pack.toml");
             return Err(faults);
         };
-        let document: Document = document::read(text, &file)?;
+        let table = document::parse(text, &file)?;
+        document::check_format(&table, "pack.format", PACK_FORMAT, &file)?;
+        let document: Document = document::read_table(table, &file)?;
         if document.pack.name != folder.name() {
             faults.add(&file, "pack.name", format!("must be the folder's name, {}", folder.name()));
         }

@@ -54,4 +54,5 @@ mod terminal;
 mod tls;
 #[cfg(feature = "otlp")]
 mod traces;
+mod upgrades;
 mod upstreams;

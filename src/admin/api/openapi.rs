@@ -5,6 +5,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use crate::admin::API_VERSION;
 use crate::admin::problem::Details;
 
 /// Where schemas stand in the document.
@@ -201,7 +202,7 @@ pub(super) fn document(operations: &[Operation]) -> Value {
         "openapi": "3.1.0",
         "info": {
             "title": "salebridge admin API",
-            "version": "1",
+            "version": API_VERSION.to_string(),
             "description": "Everything that an operator can see, explain and mend. Amounts are exact decimals in major units; times are RFC 3339 in UTC; numbers of requests, sales and deliveries never change.",
             "license": {"name": "MIT OR Apache-2.0"},
         },

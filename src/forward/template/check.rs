@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{AmountUnit, Auth, Field, FieldValue, RequestSpec, Rule, Template, Text, Transport};
+use super::{AmountUnit, Auth, Field, FieldValue, RequestSpec, Rule, TEMPLATE_FORMAT, Template, Text, Transport};
 use crate::document;
 use crate::domain::Faults;
 
@@ -15,7 +15,9 @@ impl Template {
     /// # Errors
     /// Every fault.
     pub fn read(text: &str, file: &str, stem: &str) -> Result<Self, Faults> {
-        let template: Self = document::read(text, file)?;
+        let table = document::parse(text, file)?;
+        document::check_format(&table, "upstream.format", TEMPLATE_FORMAT, file)?;
+        let template: Self = document::read_table(table, file)?;
         let mut check = Check { template: &template, file, faults: Faults::default() };
         check.about(stem);
         check.auth();

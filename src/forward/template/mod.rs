@@ -12,6 +12,10 @@ pub use registry::Templates;
 
 use crate::domain::{AttemptOutcome, Currency};
 
+/// The newest format of templates that this program reads. It rises when a template that uses something new would be misread, or not be
+/// read, by a program that does not know it.
+pub const TEMPLATE_FORMAT: u32 = 1;
+
 /// How an upstream is spoken to.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +52,8 @@ pub struct Template {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
+    /// The format of templates that it needs; left out, the first. A program that does not know it refuses the template.
+    pub format: Option<u32>,
     /// Its name: the file's.
     pub name: String,
     /// The vendor's name as the vendor writes it.
