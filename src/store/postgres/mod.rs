@@ -104,10 +104,16 @@ impl Postgres {
     pub fn look_ahead(url: &Secret) -> Result<UpgradeView, Error> {
         let unusable = |error: std::io::Error| Error::Unusable(format!("the connection cannot be made: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unusable)?;
-        runtime.block_on(async {
-            let client = connect::pool(url, 1)?.get().await.map_err(unreachable)?;
-            migrations::look(&client).await
-        })
+        let look = || {
+            runtime.block_on(async {
+                let client = connect::pool(url, 1)?.get().await.map_err(unreachable)?;
+                migrations::look(&client).await
+            })
+        };
+        // On a thread of its own: the caller's may be inside another runtime.
+        let looked = std::thread::scope(|scope| scope.spawn(look).join());
+        looked
+            .unwrap_or_else(|_| Err(Error::Unavailable("the look at the database panicked; its own message is above".to_owned())))
     }
 
     /// Reads on the calling thread.
