@@ -19,7 +19,9 @@ mod written;
 
 pub use crate::admin::API_VERSION;
 pub use bridge::{Bridge, StartError};
-pub use config::{CONFIG_FORMAT, Checked, admin, load, load_text, load_with, packs, server, source_names, store, templates, upstreams};
+pub use config::{
+    CONFIG_FORMAT, Checked, admin, load, load_text, load_with, packs, server, source_names, store, templates, upstreams,
+};
 pub use environment::{Environment, environment_line, environment_warning, use_environment_file};
 pub use log::{Config as Log, Format as LogFormat};
 pub use metrics::{Kind, METRICS, Metric};

@@ -104,7 +104,7 @@ impl Postgres {
     pub fn look_ahead(url: &Secret) -> Result<UpgradeView, Error> {
         let unusable = |error: std::io::Error| Error::Unusable(format!("the connection cannot be made: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unusable)?;
-        let look = || {
+        let look = move || {
             runtime.block_on(async {
                 let client = connect::pool(url, 1)?.get().await.map_err(unreachable)?;
                 migrations::look(&client).await

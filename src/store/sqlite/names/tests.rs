@@ -24,7 +24,7 @@ impl Desk {
     fn new() -> Self {
         let desk = Self { folder: tempfile::tempdir().unwrap(), known: BTreeMap::new() };
         let mut connection = connect(&desk.folder.path().join("names.db"), Access::Scratch).unwrap();
-        migrations::run(&mut connection).unwrap();
+        migrations::run(&mut connection, &desk.folder.path().join("names.db")).unwrap();
         let file = File::new(connection, &Cache::default());
         prepare(&file).unwrap();
         desk
