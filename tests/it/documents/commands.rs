@@ -6,8 +6,25 @@ use clap::error::ErrorKind;
 use super::{Block, all};
 
 /// What a block may hold. Each is tried by a test of this folder, but for those that only show: text that is printed, a request, the
-/// code of the team's own server.
-const LANGUAGES: [&str; 12] = ["sh", "toml", "yaml", "json", "", "text", "js", "ts", "php", "python", "html", "swift"];
+/// code of the team's own server, what systemd, nginx and Caddy read. (`console` is the transcript that `starting` makes.)
+const LANGUAGES: [&str; 16] = [
+    "sh",
+    "toml",
+    "yaml",
+    "json",
+    "",
+    "text",
+    "js",
+    "ts",
+    "php",
+    "python",
+    "html",
+    "swift",
+    "ini",
+    "nginx",
+    "caddyfile",
+    "console",
+];
 
 #[test]
 fn every_kind_of_block_is_one_that_is_tried_or_only_shows() {
@@ -28,7 +45,8 @@ fn every_command_in_a_block_is_understood() {
                 let Some(words) = command_of(line) else { continue };
                 count += 1;
                 let parsed = salebridge::cli::Arguments::try_parse_from(&words);
-                let why = parsed.err().map(|error| error.to_string()).unwrap_or_default();
+                let asks = |error: &clap::Error| matches!(error.kind(), ErrorKind::DisplayVersion | ErrorKind::DisplayHelp);
+                let why = parsed.err().filter(|error| !asks(error)).map(|error| error.to_string()).unwrap_or_default();
                 assert!(why.is_empty(), "{}, the block at line {}: {line}\n{why}", document.path.display(), block.line);
             }
         }

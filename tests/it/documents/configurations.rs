@@ -111,6 +111,13 @@ fn faults(text: &str, secrets: &BTreeMap<String, String>) -> String {
     for dir in ["providers", "upstreams"] {
         std::fs::create_dir(folder.path().join(dir)).unwrap();
     }
+    if let Some(Value::Table(tls)) = table.get_mut("server").and_then(|server| server.get_mut("tls")) {
+        let certified = rcgen::generate_simple_self_signed(["hooks.example.com".to_owned()]).unwrap();
+        for (key, text) in [("certificate", certified.cert.pem()), ("key", certified.signing_key.serialize_pem())] {
+            std::fs::write(folder.path().join(key), text).unwrap();
+            assert!(tls.insert(key.to_owned(), key.into()).is_some(), "tls has no {key}");
+        }
+    }
     let path = folder.path().join("config.toml");
     std::fs::write(&path, toml::to_string(&table).unwrap()).unwrap();
     salebridge::app::load(&path).err().map(|faults| faults.to_string()).unwrap_or_default()

@@ -95,10 +95,16 @@ fn keys_of_example(text: &str, keys: &mut BTreeSet<String>) {
         let line = line.trim_start_matches("#:").trim_start_matches('#').trim();
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()).filter(|name| !name.contains(' ')) {
             table = format!("{}.", name.trim_start_matches('['));
-        } else if let Some((key, _)) = line.split_once(" = ")
+        } else if let Some((key, value)) = line.split_once(" = ")
             && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
         {
-            keys.insert(format!("{table}{key}"));
+            // A table of known keys in one line.
+            let known = |pair: &str| Some(format!("{table}{key}.{}", pair.split_once(" = ")?.0.trim()));
+            let inner = value.strip_prefix("{ ").filter(|_| key == "tls").map(|rest| rest.split(", ").filter_map(known));
+            match inner {
+                Some(inner) => keys.extend(inner),
+                None => drop(keys.insert(format!("{table}{key}"))),
+            }
         }
     }
 }
