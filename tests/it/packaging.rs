@@ -166,11 +166,13 @@ fn the_units_are_closed_and_work_together() {
         "CapabilityBoundingSet=",
         "MemoryDenyWriteExecute=yes",
         "SystemCallFilter=@system-service",
+        "Type=notify",
         "ExecReload=/bin/kill -HUP $MAINPID",
     ] {
         assert!(service.lines().any(|known| known == line), "the service lacks {line}");
     }
     assert!(socket.lines().any(|line| line == "Service=salebridge.service"));
+    assert!(socket.lines().any(|line| line == "FileDescriptorName=public"));
     // What the service looks for is where the package puts it, and the listener is the same with and without the socket.
     let configuration = read("packaging/debian/config.toml");
     assert!(service.contains("SALEBRIDGE_CONFIG=/etc/salebridge/config.toml") && service.contains("StateDirectory=salebridge"));
