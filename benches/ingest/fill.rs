@@ -51,8 +51,8 @@ pub(crate) fn a_year(store: &Path, count: usize) -> Result<(), Failure> {
 fn copied(table: &str, column: &str, step: i64, newest: i64) -> String {
     let id = "printf('%08x%010d', (n * 2654435761) & 4294967295, n)";
     match (table, column) {
-        ("inbox" | "sales" | "sale_keys" | "sale_groups" | "identities" | "deliveries", "id")
-        | (_, "request" | "sale" | "delivery") => "n".to_owned(),
+        ("inbox" | "sales" | "deliveries", "id") | (_, "request" | "sale" | "delivery") => "n".to_owned(),
+        ("sale_keys" | "sale_groups" | "identities", "id") => "NULL".to_owned(), // the file numbers them
         ("inbox", "digest") => "CAST(n AS BLOB)".to_owned(),
         ("sales", "click_id") => format!("CASE WHEN n % {WITHOUT_CLICK} = 0 THEN NULL ELSE click_id || {id} END"),
         ("sales", "click_code") => format!("CASE WHEN n % {WITHOUT_CLICK} = 0 THEN 'no_click' END"),

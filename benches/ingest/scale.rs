@@ -237,9 +237,8 @@ impl Store {
 /// The values of a copy: numbers that stand for the purchase become `n`, its ids become `id`.
 fn copied(table: &str, columns: &[String], id: &str, digest: &str) -> String {
     let values = columns.iter().map(|column| match (table, column.as_str()) {
-        ("inbox" | "sales" | "sale_keys" | "sale_groups" | "identities" | "deliveries", "id") | (_, "request" | "sale") => {
-            "n".to_owned()
-        }
+        ("inbox" | "sales" | "deliveries", "id") | (_, "request" | "sale") => "n".to_owned(),
+        ("sale_keys" | "sale_groups" | "identities", "id") => "NULL".to_owned(), // the file numbers them
         ("inbox", "digest") => digest.to_owned(),
         (_, "unique_id" | "value" | "customer" | "keys" | "customer_external_id" | "click_id") => {
             // Whatever the ids are, the number of the copy makes them others.
