@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::run::Writing;
+use super::run::{Writing, newest};
 use super::{Entry, TAIL_LIMIT, hash};
 use crate::store::Error;
 use crate::store::sql::names::Named;
@@ -22,8 +22,10 @@ pub(in crate::store::sqlite) const NAMED: [(Named, &str); 6] = [
 
 /// Makes all names anew. To be called inside a transaction.
 pub(in crate::store::sqlite) fn fill(db: &Connection) -> Result<(), Error> {
+    // A process may know a run by its number, so none is used again.
+    let next = newest(db)? + 1;
     db.execute_batch("DELETE FROM name_log; DELETE FROM name_runs; DELETE FROM name_parts;")?;
-    let mut filling = Filling { db, next: 1, entries: Vec::new() };
+    let mut filling = Filling { db, next, written: 0, entries: Vec::new() };
     for (named, sql) in NAMED {
         let mut select = db.prepare(sql)?;
         let mut rows = select.query([])?;
@@ -42,6 +44,8 @@ struct Filling<'a> {
     db: &'a Connection,
     /// The number of the next run.
     next: i64,
+    /// How many were written.
+    written: usize,
     entries: Vec<Entry>,
 }
 
@@ -63,7 +67,8 @@ impl Filling<'_> {
         }
         writing.list(self.db)?;
         self.next += 1;
-        tracing::info!(runs = self.next - 1, "the names of what is stored are made anew");
+        self.written += 1;
+        tracing::info!(runs = self.written, "the names of what is stored are made anew");
         Ok(())
     }
 }

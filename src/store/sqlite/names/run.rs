@@ -142,6 +142,12 @@ pub(super) fn sweep(db: &Connection, id: i64, limit: usize) -> Result<bool, Erro
     Ok(count == limit)
 }
 
+/// The highest number that a run has, listed or not; 0 where there is none.
+pub(super) fn newest(db: &Connection) -> Result<i64, Error> {
+    let sql = "SELECT MAX(COALESCE((SELECT MAX(id) FROM name_runs), 0), COALESCE((SELECT MAX(id) FROM name_parts), 0) / ?1)";
+    Ok(db.query_row(sql, [PARTS_OF_RUN], |row| row.get(0))?)
+}
+
 /// The numbers of runs that have parts and are not listed: a process ended while it wrote or swept them.
 pub(super) fn unlisted(db: &Connection) -> Result<Vec<i64>, Error> {
     let mut found = Vec::new();
