@@ -7,6 +7,7 @@ mod environment;
 mod fill_in;
 mod fold;
 mod index;
+mod learn;
 mod log;
 mod metrics;
 mod reference;

@@ -1,6 +1,6 @@
-//! What works beside the requests and the fold: senders, enrichers, the watch over alarms, retention, the index of sales, the ring of
-//! refused requests, the look at the certificate. Each is a task with a bell. When the configuration is read anew, only those go that
-//! it changes; the successor begins when the one before it has recorded what it had under way.
+//! What works beside the requests and the fold: senders, enrichers, the watch over alarms, retention, the index of sales, what is learned
+//! of requests, the ring of refused requests, the look at the certificate. Each is a task with a bell. When the configuration is read anew,
+//! only those go that it changes; the successor begins when the one before it has recorded what it had under way.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use super::bridge::StartError;
 use super::config::Checked;
-use super::{index, retention};
+use super::{index, learn, retention};
 use crate::alarm::{self, Watch};
 use crate::domain::{Clock, Timestamp};
 use crate::enrich::{Enricher, HttpFetcher};
@@ -54,6 +54,7 @@ pub(super) struct Workers {
     retention: Option<Worker>,
     ring: Option<Worker>,
     index: Worker,
+    learner: Worker,
     certificate: Option<Worker>,
     /// Those that nobody follows, until they have come to their end.
     leaving: Vec<Worker>,
@@ -80,6 +81,8 @@ impl Workers {
     pub(super) fn start(tools: Tools, certificate: Option<Arc<Certificate>>) -> Result<Self, StartError> {
         let (store, clock) = (Arc::clone(&tools.store), Arc::clone(&tools.clock));
         let index = Worker::start(Arc::default(), None, |bell| index::run(store, clock, bell));
+        let (store, clock) = (Arc::clone(&tools.store), Arc::clone(&tools.clock));
+        let learner = Worker::start(Arc::default(), None, |bell| learn::run(store, clock, bell));
         let certificate =
             certificate.map(|certificate| Worker::start(Arc::default(), None, |bell| look_at_certificate(certificate, bell)));
         Ok(Self {
@@ -90,6 +93,7 @@ impl Workers {
             retention: None,
             ring: None,
             index,
+            learner,
             certificate,
             leaving: Vec::new(),
             attempts: Attempts::start()?,
@@ -190,14 +194,18 @@ impl Workers {
     pub(super) fn close(&self) {
         let senders = self.senders.values().map(|(_, worker)| worker);
         let others = [&self.watch, &self.retention, &self.certificate].into_iter().flatten();
-        senders.chain(self.enrichers.values()).chain(others).chain([&self.index]).for_each(|worker| worker.bell.close());
+        senders
+            .chain(self.enrichers.values())
+            .chain(others)
+            .chain([&self.index, &self.learner])
+            .for_each(|worker| worker.bell.close());
     }
 
     /// Waits until all have come to their end.
     pub(super) async fn end(self) {
         let senders = self.senders.into_values().map(|(_, worker)| worker);
         let others = [self.watch, self.retention, self.certificate, self.ring].into_iter().flatten();
-        let all = senders.chain(self.enrichers.into_values()).chain(others).chain(self.leaving).chain([self.index]);
+        let all = senders.chain(self.enrichers.into_values()).chain(others).chain(self.leaving).chain([self.index, self.learner]);
         for worker in all.map(Worker::closed).collect::<Vec<_>>() {
             // One that panicked has logged it; what it had under way is done again.
             drop(worker.task.await);

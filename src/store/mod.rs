@@ -5,6 +5,7 @@ mod copy;
 mod error;
 mod following;
 mod listing;
+mod packing;
 mod place;
 mod postgres;
 mod refused;
@@ -580,6 +581,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`Error::Unavailable`]; until the next call its sales are searched one by one.
     async fn seal_sales(&self, now: Timestamp) -> Result<bool, Error>;
+
+    /// Learns what the requests of a source have in common, for each of which enough new ones have come, so that the next ones take less
+    /// room. Answers with how many sources that were.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] and [`Error::Damaged`]; requests are stored as before, and the next call tries again.
+    async fn learn(&self, now: Timestamp) -> Result<usize, Error>;
 
     /// A page of requests, without their bodies.
     ///

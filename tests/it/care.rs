@@ -84,7 +84,7 @@ async fn refuses(desk: &Desk) {
 }
 
 /// What is done to a file by hand, and the rule that finds it.
-const DAMAGES: [(&str, &str); 31] = [
+const DAMAGES: [(&str, &str); 32] = [
     ("UPDATE inbox SET digest = (SELECT digest FROM inbox WHERE id = 1) WHERE id = 2", "request_once"),
     ("UPDATE events SET source = 'money', unique_id = 'one' WHERE request IN (1, 2)", "event_once"),
     ("INSERT INTO sale_keys (scope, kind, value, sale) SELECT scope, kind, value, 2 FROM sale_keys WHERE sale = 1", "key_once"),
@@ -96,6 +96,7 @@ const DAMAGES: [(&str, &str); 31] = [
     ("UPDATE sale_keys SET value = value || 'x' WHERE sale = 1", "names"),
     ("DELETE FROM events WHERE request = 5", "request_settled"),
     ("DELETE FROM inbox WHERE id = 1", "event_request"),
+    ("UPDATE inbox SET dictionary = 98 WHERE id = 1", "request_dictionary"),
     ("UPDATE adjustments SET request = 98 WHERE sale IS NOT NULL", "adjustment_request"),
     ("INSERT INTO fetches VALUES (98, 0, 'money', 0, 0, 0, 0)", "fetch_request"),
     ("INSERT INTO answers VALUES (98, 0, 0, '/', 0, '{}', 0)", "answer_request"),

@@ -37,6 +37,7 @@ mod metrics;
 mod model;
 mod money;
 mod packaging;
+mod packed;
 mod packs;
 mod promises;
 mod reference;

@@ -10,16 +10,23 @@ use tokio_postgres::types::ToSql;
 use super::connect::unreachable;
 use super::session::failed;
 use crate::domain::RequestId;
-use crate::store::sql::inbox::headers_to_json;
+use crate::store::packing::Packed;
 use crate::store::{Appended, Error, Fingerprint, commit};
 use crate::verify::Verified;
 
 /// At most so many requests share a commit, so that the first of them does not wait for ever.
 const BATCH_LIMIT: usize = 256;
 
+/// The columns of a new request.
+const COLUMNS: &str = "source, received_at, url, headers, body, digest, query, dictionary, body_bytes";
+/// [`Columns::values`] as rows.
+const GIVEN: &str = "UNNEST(CAST($1 AS TEXT[]), CAST($2 AS BIGINT[]), CAST($3 AS TEXT[]), CAST($4 AS BYTEA[]), CAST($5 AS BYTEA[]),
+     CAST($6 AS TEXT[]), CAST($7 AS BIGINT[]), CAST($8 AS BIGINT[])) AS t (source, received_at, url, body, digest, query, dictionary, body_bytes)";
+
 /// A request that waits to be written, and the place where its answer arrives.
 struct Append {
     request: Verified,
+    packed: Packed,
     fingerprint: Option<Fingerprint>,
     answer: oneshot::Sender<Result<Appended, Error>>,
 }
@@ -36,10 +43,15 @@ impl Appender {
     }
 
     /// Appends a request, or refuses at once where the queue is full.
-    pub(super) async fn append(&self, request: Verified, fingerprint: Option<Fingerprint>) -> Result<Appended, Error> {
+    pub(super) async fn append(
+        &self,
+        request: Verified,
+        packed: Packed,
+        fingerprint: Option<Fingerprint>,
+    ) -> Result<Appended, Error> {
         let gone = || Error::Unavailable("the task that appends has ended".to_owned());
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Append { request, fingerprint, answer }).map_err(|error| match error {
+        self.0.try_send(Append { request, packed, fingerprint, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Busy,
             mpsc::error::TrySendError::Closed(_) => gone(),
         })?;
@@ -75,15 +87,16 @@ async fn write(pool: &Pool, batch: &[Append]) -> Result<Vec<Option<Appended>>, E
     let mut written = vec![None; batch.len()];
     if !known.is_empty() {
         let columns = Columns::of(known.iter().map(|place| &batch[*place]));
-        let sql = "WITH given AS (
-                 SELECT * FROM UNNEST(CAST($1 AS TEXT[]), CAST($2 AS BIGINT[]), CAST($3 AS TEXT[]), CAST($4 AS TEXT[]), CAST($5 AS BYTEA[]),
-                     CAST($6 AS BYTEA[]), CAST($7 AS TEXT[])) AS t (source, received_at, url, headers, body, digest, query)),
+        let sql = format!(
+            "WITH given AS (
+                 SELECT source, received_at, url, '', body, digest, query, dictionary, body_bytes FROM {GIVEN}),
              stored AS (
-                 INSERT INTO inbox (source, received_at, url, headers, body, digest, query) SELECT * FROM given
+                 INSERT INTO inbox ({COLUMNS}) SELECT * FROM given
                  ON CONFLICT (digest) DO NOTHING RETURNING id, digest),
              queued AS (INSERT INTO unsettled (request) SELECT id FROM stored)
-             SELECT digest, id FROM stored";
-        let statement = client.prepare_cached(sql).await.map_err(failed)?;
+             SELECT digest, id FROM stored"
+        );
+        let statement = client.prepare_cached(&sql).await.map_err(failed)?;
         let rows = client.query(&statement, &columns.values()).await.map_err(failed)?;
         let mut new: HashMap<Vec<u8>, RequestId> = HashMap::new();
         for row in rows {
@@ -115,13 +128,14 @@ async fn write(pool: &Pool, batch: &[Append]) -> Result<Vec<Option<Appended>>, E
     }
     for place in unknown {
         let columns = Columns::of(std::iter::once(&batch[place]));
-        let sql = "WITH stored AS (
-                 INSERT INTO inbox (source, received_at, url, headers, body, digest, query)
-                 SELECT * FROM UNNEST(CAST($1 AS TEXT[]), CAST($2 AS BIGINT[]), CAST($3 AS TEXT[]), CAST($4 AS TEXT[]), CAST($5 AS BYTEA[]),
-                     CAST($6 AS BYTEA[]), CAST($7 AS TEXT[])) RETURNING id),
+        let sql = format!(
+            "WITH stored AS (
+                 INSERT INTO inbox ({COLUMNS})
+                 SELECT source, received_at, url, '', body, digest, query, dictionary, body_bytes FROM {GIVEN} RETURNING id),
              queued AS (INSERT INTO unsettled (request) SELECT id FROM stored)
-             SELECT id FROM stored";
-        let statement = client.prepare_cached(sql).await.map_err(failed)?;
+             SELECT id FROM stored"
+        );
+        let statement = client.prepare_cached(&sql).await.map_err(failed)?;
         let row = client.query_one(&statement, &columns.values()).await.map_err(failed)?;
         written[place] = Some(Appended::New(row.try_get(0).map_err(failed)?));
     }
@@ -134,8 +148,9 @@ struct Columns<'a> {
     sources: Vec<&'a str>,
     received_at: Vec<i64>,
     urls: Vec<Option<&'a str>>,
-    headers: Vec<String>,
     bodies: Vec<&'a [u8]>,
+    dictionaries: Vec<i64>,
+    body_bytes: Vec<i64>,
     digests: Vec<Option<&'a [u8]>>,
     queries: Vec<Option<&'a str>>,
 }
@@ -143,20 +158,30 @@ struct Columns<'a> {
 impl<'a> Columns<'a> {
     fn of(appends: impl Iterator<Item = &'a Append>) -> Self {
         let mut columns = Self::default();
-        for Append { request, fingerprint, .. } in appends {
+        for Append { request, packed, fingerprint, .. } in appends {
             let request = request.request();
             columns.sources.push(&request.source);
             columns.received_at.push(request.received_at.as_millisecond());
             columns.urls.push(request.url.as_deref());
-            columns.headers.push(headers_to_json(&request.headers));
-            columns.bodies.push(&request.body);
+            columns.bodies.push(&packed.bytes);
+            columns.dictionaries.push(packed.dictionary);
+            columns.body_bytes.push(i64::try_from(packed.body_bytes).unwrap_or(i64::MAX));
             columns.digests.push(fingerprint.as_ref().map(<[u8; 32]>::as_slice));
             columns.queries.push(request.query.as_deref());
         }
         columns
     }
 
-    fn values(&self) -> [&(dyn ToSql + Sync); 7] {
-        [&self.sources, &self.received_at, &self.urls, &self.headers, &self.bodies, &self.digests, &self.queries]
+    fn values(&self) -> [&(dyn ToSql + Sync); 8] {
+        [
+            &self.sources,
+            &self.received_at,
+            &self.urls,
+            &self.bodies,
+            &self.digests,
+            &self.queries,
+            &self.dictionaries,
+            &self.body_bytes,
+        ]
     }
 }

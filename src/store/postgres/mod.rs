@@ -22,9 +22,10 @@ pub(super) use self::session::field;
 use self::append::Appender;
 use self::connect::unreachable;
 use self::session::{CLOCK_MILLIS, Session, failed, wait};
+use super::packing::{self, Packing};
 use super::sql::{
-    Db, alarms, check, deliveries, fetches, following, inbox, ledger, listing, past, prune, refused, report, retry, search,
-    slice, tallies, values, views,
+    Db, alarms, check, deliveries, dictionaries, fetches, following, inbox, ledger, listing, past, prune, refused, report, retry,
+    search, slice, tallies, values, views,
 };
 use super::{
     Access, AdjustmentFilter, AlarmRecord, Appended, Attempt, AttemptLines, AttentionView, CheckView, Claimed, Claims,
@@ -61,6 +62,7 @@ struct Database {
     /// This replica's number, by which it knows its leases.
     holder: i64,
     is_clock_given: bool,
+    packing: Arc<Packing>,
 }
 
 /// Numbers for new sales: from `first`, up to but without `end`.
@@ -88,7 +90,12 @@ impl Postgres {
             wait(prepare(&pool, access))?
         };
         let appender = Appender::start(pool.clone(), &handle, queue_limit);
-        let database = Arc::new(Database { pool, handle, holder, is_clock_given: access == Access::Scratch });
+        let database =
+            Arc::new(Database { pool, handle, holder, is_clock_given: access == Access::Scratch, packing: Arc::default() });
+        if access != Access::Visit {
+            let session: &dyn Db = &database.session(Vec::new(), false)?;
+            dictionaries::load(session, &database.packing)?;
+        }
         Ok(Self { database, appender, _end: end })
     }
 
@@ -197,7 +204,7 @@ impl Database {
     fn session(&self, missed: Vec<i64>, alone: bool) -> Result<Session, Error> {
         let _context = self.handle.enter();
         let client = wait(self.pool.get()).map_err(unreachable)?;
-        Ok(Session::new(client, missed, alone, self.holder, self.is_clock_given))
+        Ok(Session::new(client, missed, alone, self.holder, self.is_clock_given, &self.packing))
     }
 
     /// Makes a transaction, again where another one stood in its way.
@@ -275,7 +282,8 @@ impl Database {
 #[async_trait]
 impl Store for Postgres {
     async fn append(&self, request: Verified, fingerprint: Option<Fingerprint>) -> Result<Appended, Error> {
-        self.appender.append(request, fingerprint).await
+        let packed = self.database.packing.pack(request.request());
+        self.appender.append(request, packed, fingerprint).await
     }
 
     async fn ready(&self) -> Result<(), Error> {
@@ -441,6 +449,26 @@ impl Store for Postgres {
 
     async fn seal_sales(&self, now: Timestamp) -> Result<bool, Error> {
         self.write(move |session| search::seal(session, now)).await
+    }
+
+    async fn learn(&self, now: Timestamp) -> Result<usize, Error> {
+        let packing = &self.database.packing;
+        let due = packing.due();
+        for (source, seen) in &due {
+            // Another replica may have learned from as many.
+            if self.read(|db| dictionaries::adopt(db, packing, source, seen / 2))? {
+                continue;
+            }
+            let samples = self.read(|db| dictionaries::samples(db, source))?;
+            let Some(bytes) = packing::learn_aside(samples).await else {
+                packing.put_off(source, *seen);
+                continue;
+            };
+            let (name, seen, kept) = (source.clone(), *seen, bytes.clone());
+            let id = self.write(move |session| dictionaries::keep(session, &name, &kept, seen, now)).await?;
+            packing.begin(source, id, &bytes, seen);
+        }
+        Ok(due.len())
     }
 
     fn list_requests(&self, filter: &RequestFilter, paging: &Paging) -> Result<Page<RequestView>, Error> {

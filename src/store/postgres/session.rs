@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::BytesMut;
@@ -17,6 +18,7 @@ use tokio_postgres::{Row as PostgresRow, Statement};
 
 use crate::domain::Timestamp;
 use crate::store::Error;
+use crate::store::packing::Packing;
 use crate::store::sql::names::Named;
 use crate::store::sql::{Db, Dialect, Field, Name, Row, Unchanged, Value};
 
@@ -62,12 +64,20 @@ pub(super) struct Session {
     /// In which rows of the hourly counts this replica writes.
     shard: i64,
     is_clock_given: bool,
+    packing: Arc<Packing>,
 }
 
 impl Session {
     /// A session on this connection. `missed` are names that an earlier try could not hold; `alone` keeps every other replica from
     /// changing anything in the ledger. `holder` is the replica. With `is_clock_given` leases run by the caller's clock instead of the database's.
-    pub(super) fn new(client: Object, missed: Vec<Name>, alone: bool, holder: i64, is_clock_given: bool) -> Self {
+    pub(super) fn new(
+        client: Object,
+        missed: Vec<Name>,
+        alone: bool,
+        holder: i64,
+        is_clock_given: bool,
+        packing: &Arc<Packing>,
+    ) -> Self {
         Self {
             client: Some(client),
             is_open: Cell::new(false),
@@ -78,6 +88,7 @@ impl Session {
             holds_everything: Cell::new(alone),
             shard: holder % SHARDS,
             is_clock_given,
+            packing: Arc::clone(packing),
         }
     }
 
@@ -259,6 +270,10 @@ impl Db for Session {
 
     fn name(&self, _named: Named, _name: &[u8], _row: i64) -> Result<(), Error> {
         Ok(())
+    }
+
+    fn packing(&self) -> &Packing {
+        &self.packing
     }
 
     fn shard(&self) -> i64 {

@@ -23,7 +23,7 @@ const IS_SETTLED: &str = "{is_settled}";
 /// The same for how the click of a sale was come by.
 const CLICK_FROM: &str = "{click_from}";
 
-const RULES: [Rule; 29] = [
+const RULES: [Rule; 30] = [
     rule(
         "request_once",
         "two requests have one fingerprint, so a repeat was stored (request)",
@@ -54,6 +54,12 @@ const RULES: [Rule; 29] = [
         "event_request",
         "the request of an event is gone (request)",
         "SELECT COUNT(*), MIN(request) FROM events WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.id = events.request)",
+    ),
+    rule(
+        "request_dictionary",
+        "the dictionary by which a request is packed is gone (request)",
+        "SELECT COUNT(*), MIN(id) FROM inbox WHERE dictionary > 0
+         AND NOT EXISTS (SELECT 1 FROM dictionaries WHERE dictionaries.id = inbox.dictionary)",
     ),
     rule(
         "adjustment_request",

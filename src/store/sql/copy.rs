@@ -29,8 +29,9 @@ const fn table(name: &'static str, key: usize, columns: &'static str) -> Table {
 }
 
 /// Every table but those that only one of the stores has.
-pub(in crate::store) const TABLES: [Table; 20] = [
-    table("inbox", 1, "id, source, received_at, url, headers, body, digest, query"),
+pub(in crate::store) const TABLES: [Table; 21] = [
+    table("dictionaries", 1, "id, source, learned_from, made_at, bytes"),
+    table("inbox", 1, "id, source, received_at, url, headers, body, digest, query, dictionary, body_bytes"),
     table("events", 2, "request, position, source, unique_id, kind, mode, at, outcome, code, reason, sale, late, digest"),
     table(
         "sales",
@@ -132,7 +133,7 @@ pub(in crate::store) fn complete(database: &dyn Db, settled_through: i64) -> Res
     let unsettled = database.execute(sql, values![settled_through])?;
     let sql = "UPDATE counters SET value = (SELECT COALESCE(MAX(id), 0) + 1 FROM sales) WHERE name = 'sales'";
     database.execute(sql, &[])?;
-    for table in ["inbox", "deliveries", "refused"] {
+    for table in ["dictionaries", "inbox", "deliveries", "refused"] {
         let sql = format!(
             "SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT COALESCE(MAX(id), 0) + 1 FROM {table}), false)"
         );

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::inbox::{self, COLUMNS};
+use super::inbox::{self, COLUMNS, COLUMNS_END};
 use super::{Db, Unchanged, Value, question, values};
 use crate::attribute::NewFetch;
 use crate::domain::{Answer, RequestId, Timestamp, from_millis};
-use crate::store::{Error, FetchOutcome, Fetched, Fetching, StoredRequest};
+use crate::store::{Error, FetchOutcome, Fetched, Fetching};
 
 /// So long nobody else fetches what somebody took on.
 const LEASE: Duration = Duration::from_secs(60);
@@ -115,13 +115,15 @@ fn select(db: &dyn Db, rest: &str, values: &[Value<'_>]) -> Result<Vec<Fetching>
     let sql = format!(
         "SELECT {columns}, f.position, f.attempts, f.since FROM fetches f JOIN inbox ON inbox.id = f.request WHERE {rest}"
     );
-    let mut found = db.rows(&sql, values, |row| {
-        let request = StoredRequest { id: row.get(0)?, request: inbox::read(row)? };
-        let since = from_millis(row.get(9)?);
-        Ok(Fetching { request, position: row.get(7)?, attempts: row.get(8)?, since, answers: Vec::new() })
+    let sealed = db.rows(&sql, values, |row| {
+        let [position, attempts, since] = [COLUMNS_END, COLUMNS_END + 1, COLUMNS_END + 2];
+        Ok((inbox::read(row)?, row.get::<u16>(position)?, row.get::<u32>(attempts)?, row.get::<i64>(since)?))
     })?;
-    for fetching in &mut found {
-        fetching.answers = answers(db, fetching.request.id, fetching.position)?;
+    let mut found = Vec::with_capacity(sealed.len());
+    for (sealed, position, attempts, since) in sealed {
+        let request = sealed.open(db)?;
+        let answers = answers(db, request.id, position)?;
+        found.push(Fetching { request, position, attempts, since: from_millis(since), answers });
     }
     Ok(found)
 }

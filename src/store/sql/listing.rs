@@ -3,6 +3,7 @@
 //! A page goes through a bounded range of numbers, so that a filter that hardly anything meets does not read a million rows: then it
 //! holds few rows, or none, and says where the next one begins. What a person has to look at has an index and no such bound.
 
+use super::inbox::BODY_BYTES;
 use super::names::SHOWN_IDENTITIES;
 use super::row::{origin_from, sale as read_sale, scope_from};
 use super::story::sale_view;
@@ -140,7 +141,7 @@ pub(in crate::store) fn requests(db: &dyn Db, filter: &RequestFilter, paging: &P
     }
     let numbered = Numbered { table: "inbox", id: "id", bounded: !is_parked };
     let (rest, next) = numbered.narrow(db, paging, &mut conditions)?;
-    let sql = format!("SELECT id, source, received_at, length(body) FROM inbox {rest}");
+    let sql = format!("SELECT id, source, received_at, {BODY_BYTES} FROM inbox {rest}");
     let found = db.rows(&sql, &conditions.values, received)?;
     let views = found.into_iter().map(|received| request_view(db, received)).collect::<Result<Vec<_>, Error>>()?;
     Ok(page(views, paging, next, |request| request.id))

@@ -8,6 +8,7 @@ pub(super) mod alarms;
 pub(super) mod check;
 pub(super) mod copy;
 pub(super) mod deliveries;
+pub(super) mod dictionaries;
 pub(super) mod fetches;
 pub(super) mod following;
 pub(super) mod inbox;
@@ -31,6 +32,7 @@ pub(super) use value::{Field, FromField, Row, ToValue, Value, question, values};
 
 use self::names::Named;
 use super::Error;
+use super::packing::Packing;
 use crate::domain::Timestamp;
 
 /// What the two databases say differently.
@@ -93,6 +95,9 @@ pub(super) trait Db {
 
     /// From now on a row goes by this name. Of no effect where the database has an index.
     fn name(&self, named: Named, name: &[u8], row: i64) -> Result<(), Error>;
+
+    /// The dictionaries that this process has read.
+    fn packing(&self) -> &Packing;
 
     /// In which rows of the hourly counts this process writes, so that replicas seldom wait for each other.
     fn shard(&self) -> i64;

@@ -7,7 +7,7 @@ use super::row::damaged;
 use super::{Db, Value, fetches, question, values};
 use crate::attribute::EventOutcome;
 use crate::domain::{RequestId, SaleId};
-use crate::store::{Error, Past, PastEvent, PastRequest, StoredRequest};
+use crate::store::{Error, Past, PastEvent, PastRequest};
 
 pub(in crate::store) fn past(db: &dyn Db, which: &Past, after: RequestId, limit: usize) -> Result<Vec<PastRequest>, Error> {
     let rest = format!(
@@ -35,9 +35,10 @@ pub(in crate::store) fn of_sales(db: &dyn Db, sales: &[SaleId]) -> Result<Vec<Pa
 
 fn select(db: &dyn Db, rest: &str, values: &[Value<'_>]) -> Result<Vec<PastRequest>, Error> {
     let sql = format!("SELECT {COLUMNS} FROM inbox WHERE {rest}");
-    let requests = db.rows(&sql, values, |row| Ok(StoredRequest { id: row.get(0)?, request: inbox::read(row)? }))?;
+    let sealed = db.rows(&sql, values, inbox::read)?;
     let mut found = Vec::new();
-    for request in requests {
+    for sealed in sealed {
+        let request = sealed.open(db)?;
         let events = events(db, request.id)?;
         let mut answers = Vec::new();
         for event in &events {

@@ -164,7 +164,7 @@ fn read(row: &Row<'_>) -> Result<RefusedRequest, Error> {
             received_at: from_millis(row.get(1)?),
             url: row.get(6)?,
             query: row.get(7)?,
-            headers: super::inbox::headers_from_json(row.text(8)?)?,
+            headers: crate::store::packing::headers_from_json(row.text(8)?)?,
             body: body.clone().unwrap_or_default(),
             path_token: None,
             peer: None,

@@ -110,6 +110,12 @@ impl ToValue for Vec<u8> {
     }
 }
 
+impl ToValue for [u8] {
+    fn to_value(&self) -> Value<'_> {
+        Value::Blob(Cow::Borrowed(self))
+    }
+}
+
 impl<const LENGTH: usize> ToValue for [u8; LENGTH] {
     fn to_value(&self) -> Value<'_> {
         Value::Blob(Cow::Borrowed(self))

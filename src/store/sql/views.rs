@@ -1,8 +1,9 @@
 //! What people and programs are shown: listings, newest first, and single rows with their story.
 
+use super::inbox::{self, BODY_BYTES};
 use super::row::{SALE_BY_ID, damaged, sale as read_sale};
 use super::story::{double_counts, sale_view};
-use super::{Db, Row, Value, inbox, values};
+use super::{Db, Row, Value, values};
 use crate::domain::{Currency, DeliveryId, DeliveryState, Key, Money, Request, RequestId, SaleId, from_millis, invoice_id_of};
 use crate::store::{
     AttemptView, AttentionView, DeliveryView, Error, EventView, OldestView, QueueView, RequestView, SaleView, StepView,
@@ -36,15 +37,15 @@ pub(super) fn received(row: &Row<'_>) -> Result<Received, Error> {
 }
 
 pub(in crate::store) fn requests(db: &dyn Db, limit: usize) -> Result<Vec<RequestView>, Error> {
-    let sql = "SELECT id, source, received_at, length(body) FROM inbox ORDER BY id DESC LIMIT ?1";
-    let found = db.rows(sql, values![limit], received)?;
+    let sql = format!("SELECT id, source, received_at, {BODY_BYTES} FROM inbox ORDER BY id DESC LIMIT ?1");
+    let found = db.rows(&sql, values![limit], received)?;
     found.into_iter().map(|received| request_view(db, received)).collect()
 }
 
 pub(in crate::store) fn request(db: &dyn Db, id: RequestId) -> Result<Option<(RequestView, Request)>, Error> {
     let Some(request) = inbox::find(db, id)? else { return Ok(None) };
-    let sql = "SELECT id, source, received_at, length(body) FROM inbox WHERE id = ?1";
-    let Some(received) = db.row(sql, values![id], received)? else { return Ok(None) };
+    let sql = format!("SELECT id, source, received_at, {BODY_BYTES} FROM inbox WHERE id = ?1");
+    let Some(received) = db.row(&sql, values![id], received)? else { return Ok(None) };
     Ok(Some((request_view(db, received)?, request)))
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::{RefCell, RefMut};
 use std::ops::Deref;
+use std::sync::Arc;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
@@ -10,6 +11,7 @@ use rusqlite::{Connection, ToSql, params_from_iter};
 use super::names::{Cache, Names};
 use crate::domain::Timestamp;
 use crate::store::Error;
+use crate::store::packing::Packing;
 use crate::store::sql::names::Named;
 use crate::store::sql::{Db, Dialect, Name, Row, Unchanged, Value};
 
@@ -31,6 +33,7 @@ const SQLITE: Dialect = Dialect {
 pub(in crate::store) struct File {
     connection: Connection,
     cache: Cache,
+    packing: Arc<Packing>,
     names: RefCell<Known>,
 }
 
@@ -45,8 +48,8 @@ enum Known {
 }
 
 impl File {
-    pub(super) fn new(connection: Connection, cache: &Cache) -> Self {
-        Self { connection, cache: cache.clone(), names: RefCell::new(Known::Nothing) }
+    pub(super) fn new(connection: Connection, cache: &Cache, packing: &Arc<Packing>) -> Self {
+        Self { connection, cache: cache.clone(), packing: Arc::clone(packing), names: RefCell::new(Known::Nothing) }
     }
 
     /// A transaction begins: others may have written meanwhile.
@@ -175,6 +178,10 @@ impl Db for File {
     fn name(&self, named: Named, name: &[u8], row: i64) -> Result<(), Error> {
         self.names()?.add(named, name, row);
         Ok(())
+    }
+
+    fn packing(&self) -> &Packing {
+        &self.packing
     }
 
     fn shard(&self) -> i64 {

@@ -4,29 +4,37 @@ use rusqlite::params;
 
 use super::db::File;
 use crate::domain::{Request, RequestId};
-use crate::store::sql::inbox::{self, headers_to_json};
+use crate::store::packing::Packed;
+use crate::store::sql::inbox;
 use crate::store::sql::names::Named;
 use crate::store::sql::{Db, Unchanged, values};
 use crate::store::{Appended, Error, Fingerprint, StoredRequest};
 
 /// Appends a request inside the open transaction, or finds the one of the same fingerprint.
-pub(super) fn append(file: &File, request: &Request, fingerprint: Option<Fingerprint>) -> Result<Appended, Error> {
+pub(super) fn append(
+    file: &File,
+    request: &Request,
+    packed: &Packed,
+    fingerprint: Option<Fingerprint>,
+) -> Result<Appended, Error> {
     if let Some(fingerprint) = &fingerprint
         && let Some(id) = known(file, fingerprint)?
     {
         return Ok(Appended::Duplicate(id));
     }
     let mut insert = file.prepare_cached(
-        "INSERT INTO inbox (source, received_at, url, headers, body, digest, query) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO inbox (source, received_at, url, headers, body, digest, query, dictionary, body_bytes)
+         VALUES (?1, ?2, ?3, '', ?4, ?5, ?6, ?7, ?8)",
     )?;
     insert.execute(params![
         request.source,
         request.received_at.as_millisecond(),
         request.url,
-        headers_to_json(&request.headers),
-        request.body,
+        packed.bytes,
         fingerprint,
         request.query,
+        packed.dictionary,
+        packed.body_bytes,
     ])?;
     let id = file.last_insert_rowid();
     if let Some(fingerprint) = &fingerprint {

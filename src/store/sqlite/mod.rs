@@ -25,8 +25,10 @@ use rusqlite::{Connection, OpenFlags};
 use self::db::File;
 use self::names::Cache;
 use self::writer::{Upkeep, Writer};
+use super::packing::{self, Packing};
 use super::sql::{
-    alarms, deliveries, fetches, following, ledger, listing, past, prune, refused, report, retry, search, slice, tallies, views,
+    alarms, deliveries, dictionaries, fetches, following, ledger, listing, past, prune, refused, report, retry, search, slice,
+    tallies, views,
 };
 use super::{
     Access, AdjustmentFilter, AlarmRecord, Appended, Attempt, AttemptLines, AttentionView, BackupView, CheckView, Claimed,
@@ -50,6 +52,7 @@ pub struct Sqlite {
     // Dropped first: it holds a way to the writer, which ends when the last way is gone.
     _checkpointer: Option<checkpoint::Checkpointer>,
     writer: Writer,
+    packing: Arc<Packing>,
     /// For the fold and the senders.
     reader: Mutex<File>,
     /// For people, who must not make the fold wait.
@@ -84,20 +87,21 @@ impl Sqlite {
                 names::check(&connection)?;
             }
         }
-        let cache = Cache::default();
+        let (cache, packing) = (Cache::default(), Arc::new(Packing::default()));
         let reader = connect(path, access)?;
         // The fold reads each request once, just after it was written: there is little to remember.
         reader.pragma_update(None, "cache_size", -1024)?;
-        let file = File::new(connection, &cache);
+        let file = File::new(connection, &cache, &packing);
         let upkeep = match access {
             Access::Serve | Access::ServeUncopied | Access::Scratch => {
                 deliveries::void_leases(&file)?;
                 names::prepare(&file)?;
+                dictionaries::load(&file, &packing)?;
                 Upkeep::Ours
             }
             Access::Visit => Upkeep::Theirs,
         };
-        let reader = Mutex::new(File::new(reader, &cache));
+        let reader = Mutex::new(File::new(reader, &cache, &packing));
         let writer = Writer::start(file, upkeep, queue_limit)?;
         let checkpointer = match access {
             Access::Serve | Access::ServeUncopied => {
@@ -105,8 +109,8 @@ impl Sqlite {
             }
             Access::Visit | Access::Scratch => None,
         };
-        let visitor = Mutex::new(File::new(connect(path, access)?, &cache));
-        Ok(Self { _checkpointer: checkpointer, writer, reader, visitor, _lock: lock })
+        let visitor = Mutex::new(File::new(connect(path, access)?, &cache, &packing));
+        Ok(Self { _checkpointer: checkpointer, writer, packing, reader, visitor, _lock: lock })
     }
 
     /// Copies the store in the file `path` to `target`, whole and compact, beside a server that may be running, and reads the copy
@@ -156,7 +160,8 @@ fn look<T>(file: &File, query: impl FnOnce(&File) -> Result<T, Error>) -> Result
 #[async_trait]
 impl Store for Sqlite {
     async fn append(&self, request: Verified, fingerprint: Option<Fingerprint>) -> Result<Appended, Error> {
-        self.writer.append(request, fingerprint).await
+        let packed = self.packing.pack(request.request());
+        self.writer.append(request, packed, fingerprint).await
     }
 
     async fn ready(&self) -> Result<(), Error> {
@@ -305,6 +310,22 @@ impl Store for Sqlite {
 
     async fn seal_sales(&self, now: Timestamp) -> Result<bool, Error> {
         self.writer.run(move |connection| search::seal(connection, now)).await
+    }
+
+    async fn learn(&self, now: Timestamp) -> Result<usize, Error> {
+        let due = self.packing.due();
+        for (source, seen) in &due {
+            let samples = self.look(|db| dictionaries::samples(db, source))?;
+            let Some(bytes) = packing::learn_aside(samples).await else {
+                self.packing.put_off(source, *seen);
+                continue;
+            };
+            let (source, seen, packing) = (source.clone(), *seen, Arc::clone(&self.packing));
+            let keep = move |db: &File| Ok((dictionaries::keep(db, &source, &bytes, seen, now)?, source, bytes));
+            let (id, source, bytes) = self.writer.run(keep).await?;
+            packing.begin(&source, id, &bytes, seen);
+        }
+        Ok(due.len())
     }
 
     fn list_requests(&self, filter: &RequestFilter, paging: &Paging) -> Result<Page<RequestView>, Error> {

@@ -23,7 +23,7 @@ pub(crate) struct Desk {
     pub(crate) rules: Rules,
     pub(crate) now: Timestamp,
     store: Option<Arc<dyn Store>>,
-    place: Place,
+    pub(crate) place: Place,
     pub(crate) path: PathBuf,
     _folder: tempfile::TempDir,
 }

@@ -25,13 +25,13 @@ impl Desk {
         let desk = Self { folder: tempfile::tempdir().unwrap(), known: BTreeMap::new() };
         let mut connection = connect(&desk.folder.path().join("names.db"), Access::Scratch).unwrap();
         migrations::run(&mut connection, &desk.folder.path().join("names.db")).unwrap();
-        let file = File::new(connection, &Cache::default());
+        let file = File::new(connection, &Cache::default(), &Arc::default());
         prepare(&file).unwrap();
         desk
     }
 
     fn opens(&self) -> File {
-        File::new(connect(&self.folder.path().join("names.db"), Access::Scratch).unwrap(), &Cache::default())
+        File::new(connect(&self.folder.path().join("names.db"), Access::Scratch).unwrap(), &Cache::default(), &Arc::default())
     }
 
     /// A transaction that names rows, and one step of the upkeep after it.
