@@ -33,12 +33,23 @@ pub struct Request {
 
 /// What stands where a value must not be shown.
 const REDACTED: &str = "[redacted]";
+/// Headers whose values are credentials.
+const CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 /// Whatever a pack says: what is called so opens or signs something.
 const PRIVATE_HEADERS: [&str; 9] =
     ["authorization", "cookie", "signature", "token", "secret", "hmac", "password", "api-key", "apikey"];
 const PRIVATE_QUERIES: [&str; 8] = ["signature", "token", "secret", "hmac", "password", "key", "hash", "sign"];
 
 impl Request {
+    /// The request as it is kept: exactly as it came, but for credentials, and for what was only judged at the door.
+    #[must_use]
+    pub fn kept(mut self) -> Self {
+        for (_, value) in self.headers.0.iter_mut().filter(|(name, _)| CREDENTIALS.contains(&name.as_str())) {
+            REDACTED.clone_into(value);
+        }
+        Self { path_token: None, peer: None, ..self }
+    }
+
     /// The headers as people may see them: without signatures, passwords and cookies. `is_own` says of a name (in lower case) that the
     /// provider signs or opens with it.
     pub fn shown_headers(&self, is_own: impl Fn(&str) -> bool) -> Vec<(&str, &str)> {

@@ -33,9 +33,6 @@ const LENGTH_BYTES: usize = 4;
 /// The number of "no dictionary".
 const NONE: i64 = 0;
 
-/// Headers whose values are credentials; everything else is kept as it came.
-const CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
-
 /// Headers and body of a request as they are stored.
 pub(super) struct Packed {
     /// The frame.
@@ -200,8 +197,7 @@ fn plain(headers: &Headers, body: &[u8]) -> Vec<u8> {
 }
 
 fn headers_to_json(headers: &Headers) -> String {
-    let shown = |(name, value)| if CREDENTIALS.contains(&name) { (name, "[redacted]") } else { (name, value) };
-    let pairs: Vec<(&str, &str)> = headers.iter().map(shown).collect();
+    let pairs: Vec<(&str, &str)> = headers.iter().collect();
     serde_json::to_string(&pairs).expect("pairs of texts are JSON")
 }
 
@@ -230,7 +226,6 @@ mod tests {
     fn request(body: &[u8]) -> Request {
         let mut headers = Headers::default();
         headers.add("content-type", "application/json".to_owned());
-        headers.add("authorization", "Bearer secret".to_owned());
         let (source, body) = ("shop".to_owned(), body.to_vec());
         let received_at = Timestamp::UNIX_EPOCH;
         Request { source, headers, body, query: None, url: None, path_token: None, peer: None, received_at }
@@ -249,16 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_comes_out_as_it_went_in_but_for_credentials() {
+    fn what_is_packed_comes_out_as_it_went_in() {
         let packing = Packing::default();
         for body in [&b""[..], b"{}", &[0xff, 0x00, 0xfe], &vec![b'x'; 100_000]] {
             let packed = packing.pack(&request(body));
             let (headers, found) = unpacked(&packing, &packed, None).unwrap();
             assert_eq!((found.as_slice(), packed.body_bytes, packed.dictionary), (body, body.len(), NONE));
-            assert_eq!(
-                headers.iter().collect::<Vec<_>>(),
-                [("content-type", "application/json"), ("authorization", "[redacted]")]
-            );
+            assert_eq!(headers.iter().collect::<Vec<_>>(), [("content-type", "application/json")]);
         }
     }
 

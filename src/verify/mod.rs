@@ -50,4 +50,9 @@ impl Verified {
     pub fn request(&self) -> &Request {
         &self.0
     }
+
+    /// The request as it is kept.
+    pub fn into_kept(self) -> Request {
+        self.0.kept()
+    }
 }

@@ -9,10 +9,9 @@ use tokio_postgres::types::ToSql;
 
 use super::connect::unreachable;
 use super::session::failed;
-use crate::domain::RequestId;
+use crate::domain::{Request, RequestId};
 use crate::store::packing::Packed;
 use crate::store::{Appended, Error, Fingerprint, commit};
-use crate::verify::Verified;
 
 /// At most so many requests share a commit, so that the first of them does not wait for ever.
 const BATCH_LIMIT: usize = 256;
@@ -25,7 +24,7 @@ const GIVEN: &str = "UNNEST(CAST($1 AS TEXT[]), CAST($2 AS BIGINT[]), CAST($3 AS
 
 /// A request that waits to be written, and the place where its answer arrives.
 struct Append {
-    request: Verified,
+    request: Request,
     packed: Packed,
     fingerprint: Option<Fingerprint>,
     answer: oneshot::Sender<Result<Appended, Error>>,
@@ -45,7 +44,7 @@ impl Appender {
     /// Appends a request, or refuses at once where the queue is full.
     pub(super) async fn append(
         &self,
-        request: Verified,
+        request: Request,
         packed: Packed,
         fingerprint: Option<Fingerprint>,
     ) -> Result<Appended, Error> {
@@ -159,7 +158,6 @@ impl<'a> Columns<'a> {
     fn of(appends: impl Iterator<Item = &'a Append>) -> Self {
         let mut columns = Self::default();
         for Append { request, packed, fingerprint, .. } in appends {
-            let request = request.request();
             columns.sources.push(&request.source);
             columns.received_at.push(request.received_at.as_millisecond());
             columns.urls.push(request.url.as_deref());

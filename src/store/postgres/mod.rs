@@ -282,7 +282,8 @@ impl Database {
 #[async_trait]
 impl Store for Postgres {
     async fn append(&self, request: Verified, fingerprint: Option<Fingerprint>) -> Result<Appended, Error> {
-        let packed = self.database.packing.pack(request.request());
+        let request = request.into_kept();
+        let packed = self.database.packing.pack(&request);
         self.appender.append(request, packed, fingerprint).await
     }
 

@@ -191,6 +191,11 @@ impl Db for Session {
         self.change(&numbered(sql), &borrowed(values))
     }
 
+    fn insert(&self, sql: &str, values: &[Value<'_>]) -> Result<i64, Error> {
+        let db: &dyn Db = self;
+        db.value(&format!("{sql} RETURNING id"), values)
+    }
+
     fn put(&self, sql: &str, values: &[Value<'_>], expected: Option<Unchanged>) -> Result<(), Error> {
         let values = values.iter().map(|value| value.clone().into_owned()).collect();
         self.waiting.borrow_mut().push(Waiting { sql: sql.to_owned(), values, expected });

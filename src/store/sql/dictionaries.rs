@@ -61,9 +61,9 @@ pub(in crate::store) fn samples(db: &dyn Db, source: &str) -> Result<Vec<Request
 
 /// Keeps a new dictionary and answers with its number.
 pub(in crate::store) fn keep(db: &dyn Db, source: &str, bytes: &[u8], learned_from: u64, now: Timestamp) -> Result<i64, Error> {
-    let sql = "INSERT INTO dictionaries (source, learned_from, made_at, bytes) VALUES (?1, ?2, ?3, ?4) RETURNING id";
+    let sql = "INSERT INTO dictionaries (source, learned_from, made_at, bytes) VALUES (?1, ?2, ?3, ?4)";
     let learned_from = i64::try_from(learned_from).unwrap_or(i64::MAX);
-    db.value(sql, values![source, learned_from, now.as_millisecond(), bytes])
+    db.insert(sql, values![source, learned_from, now.as_millisecond(), bytes])
 }
 
 fn count(number: i64) -> u64 {

@@ -68,6 +68,9 @@ pub(super) trait Db {
     /// Runs a statement. Answers with the number of rows that it changed.
     fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, Error>;
 
+    /// Runs an INSERT of one row into a table whose rows are numbered by its `id`, and answers with the number.
+    fn insert(&self, sql: &str, values: &[Value<'_>]) -> Result<i64, Error>;
+
     /// Runs a statement whose effect nobody waits for: a database that is far away is told many at once. Where `expected` is given and
     /// no row is changed, the transaction fails with it.
     fn put(&self, sql: &str, values: &[Value<'_>], expected: Option<Unchanged>) -> Result<(), Error>;

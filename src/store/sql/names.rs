@@ -196,11 +196,11 @@ pub(super) fn put_key(db: &dyn Db, new: &SaleKey) -> Result<(), Error> {
         }
     }
     let sql = if new.key.identifies {
-        "INSERT INTO sale_keys (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4) RETURNING id"
+        "INSERT INTO sale_keys (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)"
     } else {
-        "INSERT INTO sale_groups (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4) RETURNING id"
+        "INSERT INTO sale_groups (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)"
     };
-    let row = db.value(sql, values![place, new.key.kind, value, new.sale])?;
+    let row = db.insert(sql, values![place, new.key.kind, value, new.sale])?;
     db.name(named, value.as_bytes(), row)
 }
 
@@ -251,8 +251,8 @@ pub(super) fn put_identity(db: &dyn Db, place: &Scope, customer: &str, identity:
     } else {
         let sql =
             "INSERT INTO identities (scope, customer, customer_external_id, customer_origin, customer_at, clicks, first_seen,
-             last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id";
-        let row = db.value(sql, all)?;
+             last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let row = db.insert(sql, all)?;
         db.name(Named::Customer, customer.as_bytes(), row)?;
         (row, None)
     };

@@ -135,6 +135,11 @@ impl Db for File {
         Ok(self.prepare_cached(sql)?.execute(params_from_iter(values))?)
     }
 
+    fn insert(&self, sql: &str, values: &[Value<'_>]) -> Result<i64, Error> {
+        Db::execute(self, sql, values)?;
+        Ok(self.last_insert_rowid())
+    }
+
     fn put(&self, sql: &str, values: &[Value<'_>], expected: Option<Unchanged>) -> Result<(), Error> {
         match (Db::execute(self, sql, values)?, expected) {
             (0, Some(unchanged)) => Err(unchanged.error()),

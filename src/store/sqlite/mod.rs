@@ -8,6 +8,7 @@ mod backup;
 mod check;
 mod checkpoint;
 mod db;
+mod fresh;
 mod inbox;
 mod migrations;
 mod names;
@@ -23,6 +24,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::db::File;
+use self::fresh::Fresh;
 use self::names::Cache;
 use self::writer::{Upkeep, Writer};
 use super::packing::{self, Packing};
@@ -53,6 +55,7 @@ pub struct Sqlite {
     _checkpointer: Option<checkpoint::Checkpointer>,
     writer: Writer,
     packing: Arc<Packing>,
+    fresh: Fresh,
     /// For the fold and the senders.
     reader: Mutex<File>,
     /// For people, who must not make the fold wait.
@@ -110,7 +113,7 @@ impl Sqlite {
             Access::Visit | Access::Scratch => None,
         };
         let visitor = Mutex::new(File::new(connect(path, access)?, &cache, &packing));
-        Ok(Self { _checkpointer: checkpointer, writer, packing, reader, visitor, _lock: lock })
+        Ok(Self { _checkpointer: checkpointer, writer, packing, fresh: Fresh::default(), reader, visitor, _lock: lock })
     }
 
     /// Copies the store in the file `path` to `target`, whole and compact, beside a server that may be running, and reads the copy
@@ -160,8 +163,12 @@ fn look<T>(file: &File, query: impl FnOnce(&File) -> Result<T, Error>) -> Result
 #[async_trait]
 impl Store for Sqlite {
     async fn append(&self, request: Verified, fingerprint: Option<Fingerprint>) -> Result<Appended, Error> {
-        let packed = self.packing.pack(request.request());
-        self.writer.append(request, packed, fingerprint).await
+        let request = request.into_kept();
+        let appended = self.writer.append(inbox::New::of(&request, self.packing.pack(&request), fingerprint)).await?;
+        if let Appended::New(id) = appended {
+            self.fresh.put(id, request);
+        }
+        Ok(appended)
     }
 
     async fn ready(&self) -> Result<(), Error> {
@@ -169,7 +176,7 @@ impl Store for Sqlite {
     }
 
     fn unsettled(&self, after: RequestId, limit: usize) -> Result<Vec<StoredRequest>, Error> {
-        self.read(|connection| inbox::unsettled(connection, after, limit))
+        self.read(|connection| inbox::unsettled(connection, &self.fresh, after, limit))
     }
 
     fn next_expiry(&self) -> Result<Option<Timestamp>, Error> {

@@ -10,9 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::db::File;
 use super::{BUSY_TIMEOUT, inbox};
-use crate::store::packing::Packed;
-use crate::store::{Appended, Error, Fingerprint, commit};
-use crate::verify::Verified;
+use crate::store::{Appended, Error, commit};
 
 /// At most so many jobs share a commit, so that the first of them does not wait for ever.
 const BATCH_LIMIT: usize = 256;
@@ -67,13 +65,8 @@ impl Writer {
     }
 
     /// Appends a request, or refuses at once where the queue is full.
-    pub(super) async fn append(
-        &self,
-        request: Verified,
-        packed: Packed,
-        fingerprint: Option<Fingerprint>,
-    ) -> Result<Appended, Error> {
-        self.try_run(move |connection| inbox::append(connection, request.request(), &packed, fingerprint)).await
+    pub(super) async fn append(&self, new: inbox::New) -> Result<Appended, Error> {
+        self.try_run(move |connection| new.append(connection)).await
     }
 
     /// Runs a write of one statement, which needs no savepoint, or refuses at once where the queue is full.

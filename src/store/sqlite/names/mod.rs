@@ -15,7 +15,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rusqlite::{Connection, params};
@@ -59,6 +59,8 @@ pub(super) struct Names {
     cache: Cache,
     /// Entries that are in no run.
     tail: BTreeSet<Entry>,
+    /// Hashes that the open transaction has looked for in vain: whoever writes has looked first.
+    absent: HashSet<u64>,
     /// Those that the open transaction added.
     added: Vec<Entry>,
     /// The last row of the log that is in the tail.
@@ -116,6 +118,7 @@ impl Names {
             runs,
             cache: cache.clone(),
             tail: BTreeSet::new(),
+            absent: HashSet::new(),
             added: Vec::new(),
             logged: 0,
             changes,
@@ -128,6 +131,7 @@ impl Names {
 
     /// Adds what another process has written since. To be called at the beginning of a transaction.
     pub(super) fn catch_up(&mut self, db: &Connection) -> Result<(), Error> {
+        self.absent.clear();
         let mut select = db.prepare_cached("SELECT COALESCE((SELECT MAX(id) FROM name_log), 0), changes FROM name_state")?;
         let (logged, changes): (i64, i64) = select.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         if changes != self.changes {
@@ -139,13 +143,19 @@ impl Names {
     }
 
     /// The rows that may go by this name, in their order.
-    pub(super) fn find(&self, db: &Connection, named: Named, name: &[u8]) -> Result<Vec<i64>, Error> {
+    pub(super) fn find(&mut self, db: &Connection, named: Named, name: &[u8]) -> Result<Vec<i64>, Error> {
         let hash = hash(named, name);
+        if self.absent.contains(&hash) {
+            return Ok(Vec::new());
+        }
         let mut found: Vec<Entry> = Vec::new();
         for run in &self.runs {
             run.find(db, hash, &mut found)?;
         }
         found.extend(self.tail.range(Entry { hash, place: 0 }..=Entry { hash, place: u64::MAX }));
+        if found.is_empty() {
+            self.absent.insert(hash);
+        }
         let mut rows: Vec<i64> = found.iter().filter_map(|entry| entry.row(named)).collect();
         rows.sort_unstable();
         rows.dedup();
@@ -155,6 +165,7 @@ impl Names {
     /// From now on the row goes by this name, if the transaction is committed.
     pub(super) fn add(&mut self, named: Named, name: &[u8], row: i64) {
         let entry = Entry::new(hash(named, name), named, row);
+        self.absent.remove(&entry.hash);
         if self.tail.insert(entry) {
             self.added.push(entry);
         }
