@@ -6,33 +6,51 @@ use std::collections::BTreeMap;
 /// Files by their name.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// A folder as it lies in the binary.
-#[derive(Debug)]
+/// A folder as it lies in the binary, in blocks that it shares with others.
+#[derive(Debug, Clone, Copy)]
 pub struct Packed {
     /// The folder's name.
     pub name: &'static str,
-    /// Its own files, for [`unpack`].
-    pub files: &'static [u8],
-    /// Those in its `cases/`, for [`unpack`].
-    pub cases: &'static [u8],
+    files: &'static [u8],
+    cases: &'static [u8],
 }
 
 /// The packs, by name.
 pub static PACKS: &[Packed] = include!(concat!(env!("OUT_DIR"), "/packs.rs"));
-/// The folder of the upstreams' templates.
-pub static UPSTREAMS: Packed = include!(concat!(env!("OUT_DIR"), "/upstreams.rs"));
+/// The folder of the upstreams' templates, alone.
+static TEMPLATES: &[Packed] = include!(concat!(env!("OUT_DIR"), "/upstreams.rs"));
 
-/// The files of a block that build.rs wrote.
+/// The folder of the upstreams' templates.
 ///
 /// # Panics
-/// Never: a test unpacks every block there is.
-pub fn unpack(block: &[u8]) -> Files {
+/// Never: build.rs packs it.
+pub fn upstreams() -> Packed {
+    *TEMPLATES.first().expect("build.rs packs the templates")
+}
+
+impl Packed {
+    /// Its own files.
+    pub fn files(&self) -> Files {
+        unpack(self.files, self.name)
+    }
+
+    /// Those in its `cases/`.
+    pub fn cases(&self) -> Files {
+        unpack(self.cases, self.name)
+    }
+}
+
+/// The files of a folder in a block that build.rs wrote.
+fn unpack(block: &[u8], folder: &str) -> Files {
     let bytes = zstd::decode_all(block).expect("build.rs compressed it");
     let mut rest = &*bytes;
     let mut files = Files::new();
     while !rest.is_empty() {
-        let name = String::from_utf8(part(&mut rest).to_vec()).expect("build.rs wrote a name");
-        files.insert(name, part(&mut rest).to_vec());
+        let (path, bytes) = (part(&mut rest), part(&mut rest));
+        let path = std::str::from_utf8(path).expect("build.rs wrote a name");
+        if let Some(name) = path.strip_prefix(folder).and_then(|name| name.strip_prefix('/')) {
+            files.insert(name.to_owned(), bytes.to_vec());
+        }
     }
     files
 }
@@ -65,9 +83,9 @@ mod tests {
             std::fs::read_dir(root.join("providers")).expect("it is there").flatten().filter(|entry| entry.path().is_dir());
         assert!(PACKS.len() > 60 && PACKS.len() == count.count());
         let packs = PACKS.iter().map(|packed| (packed, root.join("providers").join(packed.name)));
-        for (packed, folder) in packs.chain([(&UPSTREAMS, root.join("upstreams"))]) {
-            assert!(unpack(packed.files) == read(&folder), "{}", folder.display());
-            assert!(unpack(packed.cases) == read(&folder.join("cases")), "{}", folder.display());
+        for (packed, folder) in packs.chain([(&upstreams(), root.join("upstreams"))]) {
+            assert!(packed.files() == read(&folder), "{}", folder.display());
+            assert!(packed.cases() == read(&folder.join("cases")), "{}", folder.display());
         }
     }
 }

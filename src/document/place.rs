@@ -84,6 +84,18 @@ impl<'de> Deserializer<'de> for Place<'de> {
         }
     }
 
+    /// A table and nothing else: a list of a structure's fields in their order is no document.
+    #[inline(never)]
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Stumble> {
+        let Value::Table(table) = self.0 else { return Err(Stumble::invalid_type(unexpected(self.0), &visitor)) };
+        visitor.visit_map(Entries { rest: table.iter(), entry: None })
+    }
+
     #[inline(never)]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stumble> {
         visitor.visit_some(self)
@@ -114,7 +126,20 @@ impl<'de> Deserializer<'de> for Place<'de> {
 
     forward_to_deserialize_any! {
         bool u8 u16 u32 u64 u128 i8 i16 i32 i64 i128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct
-        map struct identifier ignored_any
+        map identifier ignored_any
+    }
+}
+
+/// A value in serde's words.
+fn unexpected(value: &Value) -> Unexpected<'_> {
+    match value {
+        Value::String(text) => Unexpected::Str(text),
+        Value::Integer(number) => Unexpected::Signed(*number),
+        Value::Float(number) => Unexpected::Float(*number),
+        Value::Boolean(claim) => Unexpected::Bool(*claim),
+        Value::Datetime(_) => Unexpected::Other("time"),
+        Value::Array(_) => Unexpected::Seq,
+        Value::Table(_) => Unexpected::Map,
     }
 }
 
@@ -193,7 +218,9 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
     }
 
     #[inline(never)]
-    fn struct_variant<V: Visitor<'de>>(self, _fields: &'static [&'static str], visitor: V) -> Result<V::Value, Stumble> {
-        self.held("struct variant")?.deserialize_any(visitor).map_err(|stumble| stumble.under(Step::Key(self.0.to_owned())))
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Stumble> {
+        self.held("struct variant")?
+            .deserialize_struct("", fields, visitor)
+            .map_err(|stumble| stumble.under(Step::Key(self.0.to_owned())))
     }
 }

@@ -27,6 +27,8 @@ const CLOCK_NOISE: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_millis(20);
 /// Steps for a fast upstream are so long apart: a commit costs much the same for one delivery as for ten.
 const GATHER: Duration = Duration::from_millis(5);
+/// And so long while webhooks wait for the disk: a provider waits for its answer, a sale can be forwarded a little later.
+const GATHER_PRESSED: Duration = Duration::from_millis(10);
 /// Of a fast upstream so many times as many deliveries are leased ahead as may be under way, so that few commits serve many.
 const AHEAD: usize = 8;
 /// But never more than this: after a crash all of them may have been sent.
@@ -261,7 +263,8 @@ impl Sender {
                 self.send_ahead();
             }
         }
-        self.next_step = tokio::time::Instant::now() + GATHER;
+        let gather = if self.store.is_pressed() { GATHER_PRESSED } else { GATHER };
+        self.next_step = tokio::time::Instant::now() + gather;
     }
 
     /// Begins what is leased, as far as there is room and the limit allows.
@@ -286,7 +289,7 @@ impl Sender {
 
     /// So many may be leased beyond those that can begin at once.
     fn room_ahead(&self) -> usize {
-        let is_fast = self.upstream.requests_per_minute >= FAST_PER_MINUTE && self.pause.is_none();
+        let is_fast = self.upstream.requests_per_minute >= FAST_PER_MINUTE && self.pause.is_none() && !self.store.is_pressed();
         // What may not be repeated is not leased before it is begun: a crash could not tell the two apart. And what replicas share a
         // limit for is begun in the moment for which it was granted.
         let may_wait = !self.upstream.template.counts_repeats(false) && !self.store.is_shared();

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use crate::shipped::{Files, Packed, unpack};
+use crate::shipped::{Files, Packed};
 
 /// A file larger than this is no part of a pack.
 const FILE_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
@@ -21,15 +21,15 @@ pub struct Folder {
 /// The cases, which are unpacked once somebody asks for them.
 #[derive(Debug, Clone)]
 struct Cases {
-    packed: &'static [u8],
+    packed: Option<Packed>,
     files: OnceLock<Files>,
 }
 
 impl Folder {
     /// A folder that is compiled into the binary; its cases stay packed until somebody asks for one.
     pub(super) fn packed(packed: &Packed, root: &str) -> Self {
-        let cases = Cases { packed: packed.cases, files: OnceLock::new() };
-        Self { name: packed.name.to_owned(), place: format!("{root}/{}", packed.name), files: unpack(packed.files), cases }
+        let cases = Cases { packed: Some(*packed), files: OnceLock::new() };
+        Self { name: packed.name.to_owned(), place: format!("{root}/{}", packed.name), files: packed.files(), cases }
     }
 
     /// A folder of these files, none of them a case, which need not be on any disk yet; `root` is where it would stand.
@@ -66,7 +66,7 @@ impl Folder {
 
     /// The files in `cases/`, by name.
     pub fn cases(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let files = self.cases.files.get_or_init(|| unpack(self.cases.packed));
+        let files = self.cases.files.get_or_init(|| self.cases.packed.map(|packed| packed.cases()).unwrap_or_default());
         files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
     }
 }
@@ -80,7 +80,7 @@ impl PartialEq for Folder {
 
 impl Cases {
     fn of(files: Files) -> Self {
-        Self { packed: &[], files: OnceLock::from(files) }
+        Self { packed: None, files: OnceLock::from(files) }
     }
 }
 

@@ -17,9 +17,9 @@ use crate::domain::{Headers, Request};
 /// zstd's own measure of effort: the quickest of its usual ones.
 const LEVEL: i32 = 1;
 /// A dictionary is learned from so many requests at most, the newest.
-pub(super) const SAMPLES_LIMIT: usize = 1000;
+pub(super) const SAMPLES_LIMIT: usize = 256;
 /// And from so many bytes of them.
-pub(super) const SAMPLES_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const SAMPLES_LIMIT_BYTES: usize = 2 * 1024 * 1024;
 /// The first dictionary of a source is learned once so many of its requests have come.
 const FIRST_AFTER: u64 = 256;
 /// Another one once there are so many times as many.

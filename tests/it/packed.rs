@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::database;
 use crate::harness::desk::{Desk, configured};
-use crate::harness::webhooks::{stripe_checkout, who};
+use crate::harness::webhooks::{stripe, stripe_checkout, who};
 
 /// More than a source's first dictionary takes.
 const MANY: u32 = 300;
@@ -74,11 +74,27 @@ async fn what_requests_have_in_common_is_kept_once() {
 }
 
 #[actix_web::test]
-async fn of_few_requests_nothing_is_learned() {
+async fn of_few_requests_nothing_is_learned_nor_of_such_as_retention_removes() {
     let desk = Desk::new(configured(""));
     let received = receives(&desk, 0..100).await;
     assert_eq!(desk.store().learn(desk.now).await.unwrap(), 0);
+    for number in 0..MANY {
+        desk.receives("stripe", &stripe(&format!("evt_{number}"), "customer.updated", &json!({"id": "cus_1"})), &[]).await;
+    }
+    desk.settles().await;
+    assert_eq!(desk.store().learn(desk.now).await.unwrap(), 1);
     comes_out(&**desk.store(), &received);
+    if !database::is_shared() {
+        let pieces = dictionary(&desk);
+        assert!(pieces.contains("checkout.session.completed") && !pieces.contains("customer.updated"), "{pieces}");
+    }
+}
+
+/// What a file's only dictionary holds.
+fn dictionary(desk: &Desk) -> String {
+    let file = rusqlite::Connection::open(&desk.path).unwrap();
+    let bytes: Vec<u8> = file.query_row("SELECT bytes FROM dictionaries", [], |row| row.get(0)).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// scripts/with-postgres cargo nextest run --run-ignored all packed

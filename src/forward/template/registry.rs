@@ -10,7 +10,7 @@ use super::check::check_rules;
 use super::{Rule, Template};
 use crate::document;
 use crate::domain::Faults;
-use crate::shipped::{Files, UPSTREAMS, unpack};
+use crate::shipped::{Files, upstreams};
 
 /// The file with the rules that stand behind every template's own.
 const GENERAL: &str = "answers.toml";
@@ -49,7 +49,7 @@ impl Templates {
         let general = general(dirs)?;
         let mut faults = Faults::default();
         let mut templates = Self(BTreeMap::new());
-        let (files, cases) = (unpack(UPSTREAMS.files), unpack(UPSTREAMS.cases));
+        let (files, cases) = (upstreams().files(), upstreams().cases());
         for name in files.keys().filter(|name| name.ends_with(".toml") && *name != GENERAL) {
             let cases = text(&cases, name).map(|text| Cases { file: format!("upstreams/cases/{name}"), text });
             let text = text(&files, name).unwrap_or_default();
@@ -138,7 +138,7 @@ fn general(dirs: &[PathBuf]) -> Result<Vec<Rule>, Faults> {
             (file, text)
         }
         None => {
-            let text = text(&unpack(UPSTREAMS.files), GENERAL).unwrap_or_default();
+            let text = text(&upstreams().files(), GENERAL).unwrap_or_default();
             (format!("upstreams/{GENERAL}"), text)
         }
     };

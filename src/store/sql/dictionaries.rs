@@ -40,10 +40,11 @@ pub(in crate::store) fn adopt(db: &dyn Db, packing: &Packing, source: &str, more
     Ok(newest.is_some())
 }
 
-/// The newest requests of a source, enough to learn from; none where there are too few.
+/// The newest requests of a source that belong to sales, enough to learn from; none where there are too few. A dictionary holds pieces of
+/// what it was learned from, and retention never removes these.
 pub(in crate::store) fn samples(db: &dyn Db, source: &str) -> Result<Vec<Request>, Error> {
-    let sql =
-        "SELECT id FROM inbox WHERE id > (SELECT COALESCE(MAX(id), 0) FROM inbox) - ?1 AND source = ?2 ORDER BY id DESC LIMIT ?3";
+    let sql = "SELECT id FROM inbox WHERE id > (SELECT COALESCE(MAX(id), 0) FROM inbox) - ?1 AND source = ?2
+         AND EXISTS (SELECT 1 FROM events WHERE events.request = inbox.id AND events.sale IS NOT NULL) ORDER BY id DESC LIMIT ?3";
     let ids: Vec<RequestId> = db.rows(sql, values![WINDOW, source, SAMPLES_LIMIT], |row| row.get(0))?;
     let (mut found, mut bytes) = (Vec::new(), 0);
     for id in ids {

@@ -171,6 +171,10 @@ impl Store for Sqlite {
         Ok(appended)
     }
 
+    fn is_pressed(&self) -> bool {
+        self.writer.is_pressed()
+    }
+
     async fn ready(&self) -> Result<(), Error> {
         self.writer.try_run(|connection| Ok(connection.execute("UPDATE progress SET only = 1", []).map(drop)?)).await
     }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ use crate::store::{Appended, Error, commit};
 
 /// At most so many jobs share a commit, so that the first of them does not wait for ever.
 const BATCH_LIMIT: usize = 256;
+/// Where so many share a commit, more comes than is written at leisure.
+const PRESSED: usize = 32;
 
 /// Tells the asker how it went; called after the commit, with the commit's own result.
 type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -40,22 +42,30 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What others may know of the writing thread, or tell it.
+#[derive(Default)]
+struct State {
+    /// True while the disk has no room for what the log holds.
+    is_full: AtomicBool,
+    /// So many shared the last commit.
+    shared: AtomicUsize,
+}
+
 /// A way to the writing thread.
 #[derive(Clone)]
 pub(super) struct Handle {
     jobs: mpsc::Sender<Job>,
-    /// True while the disk has no room for what the log holds.
-    is_full: Arc<AtomicBool>,
+    state: Arc<State>,
 }
 
 impl Writer {
     pub(super) fn start(file: File, upkeep: Upkeep, queue_limit: usize) -> Result<Self, Error> {
         let (sender, jobs) = mpsc::channel(queue_limit);
-        let handle = Handle { jobs: sender, is_full: Arc::default() };
-        let is_full = Arc::clone(&handle.is_full);
+        let handle = Handle { jobs: sender, state: Arc::default() };
+        let state = Arc::clone(&handle.state);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || work(&file, upkeep, jobs, &is_full))
+            .spawn(move || work(&file, upkeep, jobs, &state))
             .map_err(|error| Error::Unusable(format!("the writing thread cannot be started: {error}")))?;
         Ok(Self { handle: Some(handle), thread: Some(thread) })
     }
@@ -94,6 +104,11 @@ impl Writer {
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 
+    /// Whether many writes wait for one another.
+    pub(super) fn is_pressed(&self) -> bool {
+        self.handle.as_ref().is_some_and(|handle| handle.state.shared.load(Ordering::Relaxed) >= PRESSED)
+    }
+
     fn jobs(&self) -> &mpsc::Sender<Job> {
         &self.handle.as_ref().expect("the writer is there until it is dropped").jobs
     }
@@ -113,7 +128,7 @@ impl Handle {
     /// The disk has no room for what the log holds, or has it again. Without room nothing more is written: the log would take what
     /// becomes free, and what it holds could never be folded into the file.
     pub(super) fn set_full(&self, is_full: bool) {
-        self.is_full.store(is_full, Ordering::SeqCst);
+        self.state.is_full.store(is_full, Ordering::SeqCst);
     }
 
     /// Lets the writer fold the rest of the log into the file, between two commits, and start the log anew. Answers whether it
@@ -141,9 +156,11 @@ where
     (task, answered)
 }
 
-fn work(file: &File, upkeep: Upkeep, mut jobs: mpsc::Receiver<Job>, is_full: &AtomicBool) {
+fn work(file: &File, upkeep: Upkeep, mut jobs: mpsc::Receiver<Job>, state: &State) {
+    let is_full = &state.is_full;
     let mut batch = Vec::with_capacity(BATCH_LIMIT);
     while jobs.blocking_recv_many(&mut batch, BATCH_LIMIT) > 0 {
+        state.shared.store(batch.len(), Ordering::Relaxed);
         write(file, batch.drain(..), is_full.load(Ordering::SeqCst));
         if upkeep == Upkeep::Ours && !is_full.load(Ordering::SeqCst) {
             tidy(file);
@@ -246,4 +263,33 @@ fn full() -> Error {
 
 fn gone() -> Error {
     Error::Unavailable("the writing thread has ended".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::super::names::Cache;
+    use super::super::{connect, migrations};
+    use super::*;
+    use crate::store::Access;
+
+    #[tokio::test]
+    async fn many_that_share_a_commit_press_and_the_next_alone_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("writer.db");
+        let mut connection = connect(&path, Access::Scratch).unwrap();
+        migrations::run(&mut connection, &path).unwrap();
+        let file = File::new(connection, &Cache::default(), &Arc::default());
+        let writer = Writer::start(file, Upkeep::Theirs, 1024).unwrap();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let held = writer.run(move |_| Ok(wait.recv().is_ok()));
+        let many = join_all((0..PRESSED + 1).map(|_| writer.try_run(|_| Ok(()))));
+        let release = async { go.send(()).unwrap() };
+        // The first holds the writer until all others wait.
+        let (is_held, _, ()) = tokio::join!(biased; held, many, release);
+        assert!(is_held.unwrap() && writer.is_pressed());
+        writer.try_run(|_| Ok(())).await.unwrap();
+        assert!(!writer.is_pressed());
+    }
 }
