@@ -353,9 +353,11 @@ pub(super) fn failed(error: tokio_postgres::Error) -> Error {
     if is_conflict.contains(db.code()) { Error::Conflict(text) } else { Error::Unavailable(text) }
 }
 
-/// Waits on this thread. The connection is driven elsewhere, so that this works on any thread, inside another runtime as well.
+/// Waits on this thread. The connection is driven elsewhere, so that this works on any thread, inside another runtime as well. That runtime
+/// must not count what is waited for here: after some hundred looks in one task it would hold back the next until the task yields, which
+/// a thread that waits never does.
 pub(super) fn wait<F: Future>(future: F) -> F::Output {
-    pollster::block_on(future)
+    pollster::block_on(tokio::task::unconstrained(future))
 }
 
 /// Begins every request in order before the first is waited for: they are sent in the order in which they are first polled.
