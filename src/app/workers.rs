@@ -248,21 +248,13 @@ impl Worker {
     }
 }
 
-/// How much less of a busy processor attempts get than everything else (0 to 19, as `nice` counts).
-const NICE: i32 = 10;
-
 impl Attempts {
     fn start() -> Result<Self, StartError> {
         let failed = |error: std::io::Error| StartError::Machine(format!("attempts cannot be made: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         let (end, ended) = tokio::sync::oneshot::channel();
-        let run = move || {
-            // Where the processors are short, providers go first, who wait for an answer; upstreams only hear of a sale later. A system
-            // that does not allow it lets both go at once.
-            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
-            drop(runtime.block_on(ended));
-        };
+        let run = move || drop(runtime.block_on(ended));
         std::thread::Builder::new().name("forward".to_owned()).spawn(run).map_err(failed)?;
         Ok(Self { handle, _end: end })
     }

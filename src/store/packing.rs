@@ -123,10 +123,9 @@ impl Packing {
         due.filter(|(_, seen, due_at)| seen >= due_at).map(|(source, seen, _)| (source.clone(), seen)).collect()
     }
 
-    /// Of this source so many requests had come before this process began; the next dictionary is due by what the newest was learned from.
-    pub(super) fn start(&self, source: &str, seen: u64, learned_from: Option<u64>) {
-        let due_at = learned_from.map_or(FIRST_AFTER, |from| from.saturating_mul(AGAIN_AFTER).max(FIRST_AFTER));
-        self.set(source, |known| Known { encoder: known.encoder.clone(), seen: seen.into(), due_at });
+    /// Of this source so many requests had come before this process began.
+    pub(super) fn start(&self, source: &str, seen: u64) {
+        self.set(source, |known| Known { encoder: known.encoder.clone(), seen: seen.into(), due_at: known.due_at });
     }
 
     /// From now on requests of this source are packed by this dictionary, which is stored under this number.
@@ -272,11 +271,12 @@ mod tests {
     #[test]
     fn a_dictionary_is_due_by_how_many_came() {
         let packing = Packing::default();
-        packing.start("old", 5_000, Some(300));
-        packing.start("new", 255, None);
+        packing.start("old", 5_000);
+        packing.start("new", 255);
+        packing.begin("old", 1, b"", 300);
         assert_eq!(packing.due(), [("old".to_owned(), 5_000)]);
         packing.pack(&Request { source: "new".to_owned(), ..sale(1) });
-        packing.begin("old", 1, b"", 5_000);
+        packing.begin("old", 2, b"", 5_000);
         assert_eq!(packing.due(), [("new".to_owned(), 256)]);
         packing.put_off("new", 256);
         assert!(packing.due().is_empty());

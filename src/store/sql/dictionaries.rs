@@ -13,11 +13,10 @@ const SAMPLES_LEAST: usize = 64;
 
 /// Reads which dictionary is the newest of each source, and how many of its requests came.
 pub(in crate::store) fn load(db: &dyn Db, packing: &Packing) -> Result<(), Error> {
-    let sql = "SELECT source, CAST(SUM(number) AS BIGINT), (SELECT MAX(learned_from) FROM dictionaries d WHERE d.source = tallies.source)
-         FROM tallies WHERE what = 'request' GROUP BY source";
-    let counts: Vec<(String, i64, Option<i64>)> = db.rows(sql, &[], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    for (source, seen, learned_from) in counts {
-        packing.start(&source, count(seen), learned_from.map(count));
+    let sql = "SELECT source, CAST(SUM(number) AS BIGINT) FROM tallies WHERE what = 'request' GROUP BY source";
+    let counts: Vec<(String, i64)> = db.rows(sql, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    for (source, seen) in counts {
+        packing.start(&source, count(seen));
         adopt(db, packing, &source, 0)?;
     }
     Ok(())
