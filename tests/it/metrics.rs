@@ -85,7 +85,15 @@ async fn what_is_exposed_is_what_is_documented() {
         let lag = metrics.get("salebridge_acceptance_lag_seconds")?;
         Some(lag.samples.iter().find(|(sample, _)| sample.contains("_count"))?.1)
     };
-    wait_until("both sales are accepted", || lag(&metrics()) == Some(2.0));
+    // An answer is counted when it is judged, and recorded a moment later.
+    let due = |metrics: &BTreeMap<String, Exposed>| {
+        let depth = metrics.get("salebridge_queue_depth")?;
+        Some(depth.samples.iter().find(|(sample, _)| sample.contains("\"due\""))?.1)
+    };
+    wait_until("both sales are accepted", || {
+        let metrics = metrics();
+        (lag(&metrics), due(&metrics)) == (Some(2.0), Some(0.0))
+    });
 
     let found = metrics();
     let names: BTreeSet<&str> = found.keys().map(String::as_str).collect();
