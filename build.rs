@@ -63,7 +63,7 @@ fn announce(root: &Path) {
     if reads_packed_relocations() {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
-    // Functions that came out the same from different types stand once: a twentieth less.
+    // Functions that came out the same from different types stand once: some hundred kilobytes less.
     if let Some(folder) = folding_linker() {
         for argument in [format!("-B{}", folder.display()), "-fuse-ld=lld".to_owned(), "-Wl,--icf=all".to_owned()] {
             println!("cargo::rustc-link-arg-bins={argument}");

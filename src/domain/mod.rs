@@ -28,7 +28,7 @@ pub use identity::{Click, Identity};
 pub use limiter::Limiter;
 pub use money::{AmountError, Currency, Money, decimal_to_minor};
 pub use proof::{Part, PartKind, Proof, Side, Told};
-pub use request::{Headers, Request};
+pub use request::{CREDENTIAL_HEADERS, Headers, Request};
 pub use sale::{NOT_TODAY, PARKED_BY_HAND, Sale, SaleState, Teller, invoice_id_of};
 pub use sale_event::{EventName, SaleEvent, invoice_id};
 pub use secret::Secret;

@@ -33,8 +33,8 @@ pub struct Request {
 
 /// What stands where a value must not be shown.
 const REDACTED: &str = "[redacted]";
-/// Headers whose values are credentials.
-const CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+/// Headers whose values are credentials, whatever a provider signs with.
+pub const CREDENTIAL_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 /// Whatever a pack says: what is called so opens or signs something.
 const PRIVATE_HEADERS: [&str; 9] =
     ["authorization", "cookie", "signature", "token", "secret", "hmac", "password", "api-key", "apikey"];
@@ -44,7 +44,7 @@ impl Request {
     /// The request as it is kept: exactly as it came, but for credentials, and for what was only judged at the door.
     #[must_use]
     pub fn kept(mut self) -> Self {
-        for (_, value) in self.headers.0.iter_mut().filter(|(name, _)| CREDENTIALS.contains(&name.as_str())) {
+        for (_, value) in self.headers.0.iter_mut().filter(|(name, _)| CREDENTIAL_HEADERS.contains(&name.as_str())) {
             REDACTED.clone_into(value);
         }
         Self { path_token: None, peer: None, ..self }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::doctor::{self, BODY_LIMIT_BYTES, Diagnosis};
-use crate::domain::{Headers, Request, Secret, Timestamp};
+use crate::domain::{CREDENTIAL_HEADERS, Headers, Request, Secret, Timestamp};
 use crate::pack::Source;
 use crate::pipeline::Bell;
 use crate::store::{Error, RefusedRequest, RefusedTally, Store};
@@ -31,8 +31,6 @@ const BATCH_LIMIT: usize = 16;
 const TALLY_INTERVAL: Duration = Duration::from_secs(10);
 /// No configured path token is shorter; what is shorter is no secret.
 const TOKEN_LEAST_BYTES: usize = 16;
-/// Headers that hold credentials, and are kept only where the provider's scheme reads them.
-const CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
 /// `[refused]` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -239,7 +237,8 @@ fn examine(refused: Refused, source: &Source, sources: &HashMap<String, Arc<Sour
     };
     let scheme = &source.pack.scheme;
     let private = scheme.private_headers();
-    for name in CREDENTIALS.into_iter().filter(|name| !private.contains(name)) {
+    // Kept only where the provider's scheme reads them.
+    for name in CREDENTIAL_HEADERS.into_iter().filter(|name| !private.contains(name)) {
         if request.headers.all(name).next().is_some() {
             request.headers.set(name, "[redacted]");
         }

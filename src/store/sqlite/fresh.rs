@@ -5,8 +5,10 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::domain::{Request, RequestId};
 
-/// No more bytes of bodies than these are held; the fold reads the rest from the file.
+/// No more bytes of requests than these are held; the fold reads the rest from the file.
 const LIMIT_BYTES: usize = 2 * 1024 * 1024;
+/// So much a request takes beside its own bytes.
+const EACH_BYTES: usize = 512;
 
 /// Requests by their numbers, until the fold has come past them.
 #[derive(Default)]
@@ -24,7 +26,7 @@ impl Fresh {
     /// Holds a request that is stored under this number.
     pub(super) fn put(&self, id: RequestId, request: Request) {
         let mut held = self.held();
-        let bytes = held.bytes + request.body.len();
+        let bytes = held.bytes + size(&request);
         if id > held.through && bytes <= LIMIT_BYTES {
             held.bytes = bytes;
             held.requests.insert(id, request);
@@ -37,7 +39,7 @@ impl Fresh {
         let mut held = self.held();
         let later = held.requests.split_off(&(last + 1));
         let taken = std::mem::replace(&mut held.requests, later);
-        held.bytes -= taken.values().map(|request| request.body.len()).sum::<usize>();
+        held.bytes -= taken.values().map(size).sum::<usize>();
         held.through = held.through.max(*last);
         taken
     }
@@ -45,6 +47,10 @@ impl Fresh {
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().expect("nobody panics while they look at a map")
     }
+}
+
+fn size(request: &Request) -> usize {
+    EACH_BYTES + request.body.len() + request.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -73,10 +79,22 @@ mod tests {
     #[test]
     fn no_more_is_held_than_the_limit() {
         let fresh = Fresh::default();
-        fresh.put(1, request(LIMIT_BYTES));
+        fresh.put(1, request(LIMIT_BYTES - EACH_BYTES));
         fresh.put(2, request(1));
         assert_eq!(fresh.take(&[1]).len(), 1);
         fresh.put(3, request(1));
         assert_eq!(fresh.take(&[2, 3]).into_keys().collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
+    fn headers_count_as_well() {
+        let fresh = Fresh::default();
+        let mut long = request(0);
+        long.headers.add("x-long", "x".repeat(LIMIT_BYTES / 2));
+        for id in 1..=4 {
+            fresh.put(id, long.clone());
+        }
+        assert_eq!(fresh.take(&[4]).len(), 1);
+        assert_eq!(fresh.held().bytes, 0);
     }
 }
