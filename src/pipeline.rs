@@ -28,6 +28,11 @@ const CLOCK_NOISE: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(1);
 /// After a small batch so long is waited for more: nobody waits for the fold, and a commit costs much the same for one webhook as for ten.
 const GATHER: Duration = Duration::from_millis(5);
+/// While requests wait for one another to be stored, the fold leaves the machine to them, until the first has waited for so long to be
+/// settled: whoever sends a burst waits for answers, nobody for the fold.
+const STAND_BACK: Duration = Duration::from_secs(30);
+/// So often it looks whether it may go on.
+const STAND_BACK_LOOK: Duration = Duration::from_millis(10);
 
 /// The fold over the inbox.
 pub struct Pipeline {
@@ -147,6 +152,10 @@ impl Pipeline {
                 tracing::warn!(by = %(last - now), "the clock was set back; what waits is brought nearer");
             }
             last = now;
+            if self.stands_back(now) {
+                tokio::time::sleep(STAND_BACK_LOOK).await;
+                continue;
+            }
             match self.step(now).await {
                 Ok(step) if step == Step::default() => bell.wait(self.time_to_expiry(clock.now())).await,
                 Ok(step) => {
@@ -161,6 +170,12 @@ impl Pipeline {
                 }
             }
         }
+    }
+
+    /// Whether what is not settled yet can wait while requests are stored.
+    fn stands_back(&self, now: Timestamp) -> bool {
+        let is_early = |since: Timestamp| now < since + STAND_BACK;
+        self.store.is_pressed() && self.store.unsettled_since().is_ok_and(|since| since.is_some_and(is_early))
     }
 
     fn time_to_expiry(&self, now: Timestamp) -> Duration {

@@ -41,8 +41,8 @@ const STORED: &str = "stored, fsync";
 /// In the order of the table.
 pub(crate) const ALL: [Contender; 10] = [
     one(Kind::Floor, "floor", "floor: actix-web, reads and answers", "nothing", false, 4_096),
-    one(Kind::Salebridge, "salebridge", "salebridge, SQLite", STORED, true, 30_000),
-    one(Kind::SalebridgePostgres, "salebridge-postgres", "salebridge, PostgreSQL", STORED, true, 20_000),
+    one(Kind::Salebridge, "salebridge", "salebridge, SQLite", STORED, true, 45_000),
+    one(Kind::SalebridgePostgres, "salebridge-postgres", "salebridge, PostgreSQL", STORED, true, 30_000),
     one(Kind::Qhook, "qhook", "qhook 0.6.1, as installed", STORED, true, 3_000),
     one(Kind::QhookTuned, "qhook-tuned", "qhook 0.6.1, tuned", STORED, true, 3_000),
     one(Kind::Express, "express", "Express + stripe + better-sqlite3", STORED, true, 4_000),

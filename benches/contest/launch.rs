@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, NoTls};
 
 use crate::Failure;
 use crate::contender::{Contender, Kind, peers};
@@ -103,6 +103,21 @@ impl Instance {
         let own: Vec<u32> = self.running.iter().map(Running::id).collect();
         let database = self.postgres.as_ref().and_then(|_| postmaster());
         machine::peak_mb(&own) + database.map_or(0.0, |id| machine::proportional_mb(&[id]))
+    }
+
+    /// So many webhooks are acknowledged and not yet mapped and counted. `None` of those who do nothing of the kind.
+    pub(crate) fn uncounted(&self) -> Result<Option<u64>, Failure> {
+        if self.contender.kind == Kind::Salebridge {
+            let file =
+                rusqlite::Connection::open_with_flags(self.folder.join("bench.db"), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            file.busy_timeout(PATIENCE)?;
+            let sql = "SELECT COALESCE(MAX(id), 0) - (SELECT settled_through FROM progress) FROM inbox";
+            return Ok(Some(file.query_row(sql, [], |row| row.get(0))?));
+        }
+        let Some(schema) = &self.postgres else { return Ok(None) };
+        let server = std::env::var("SALEBRIDGE_TEST_POSTGRES")?;
+        let count: i64 = asked(&server, &format!("SELECT COUNT(*) FROM {schema}.unsettled"))?;
+        Ok(Some(u64::try_from(count)?))
     }
 
     fn commands(&self) -> Result<Vec<Command>, Failure> {
@@ -211,11 +226,20 @@ impl Drop for Instance {
 }
 
 fn sql(server: &str, text: &str) -> Result<(), Failure> {
+    with_client(server, async |client| Ok(client.batch_execute(text).await?))
+}
+
+/// The one number that a query answers.
+fn asked(server: &str, query: &str) -> Result<i64, Failure> {
+    with_client(server, async |client| Ok(client.query_one(query, &[]).await?.get(0)))
+}
+
+fn with_client<T>(server: &str, ask: impl AsyncFnOnce(&Client) -> Result<T, Failure>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (client, connection) = tokio_postgres::connect(server, NoTls).await?;
         tokio::spawn(connection);
-        Ok(client.batch_execute(text).await?)
+        ask(&client).await
     })
 }
 

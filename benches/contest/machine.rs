@@ -77,6 +77,11 @@ pub(crate) fn proportional_mb(roots: &[u32]) -> f64 {
     family(roots).into_iter().map(|id| number_after(&format!("/proc/{id}/smaps_rollup"), "Pss:")).sum::<u64>() as f64 / 1024.0
 }
 
+/// Bytes that can be had without taking them from others.
+pub(crate) fn free_memory() -> u64 {
+    number_after("/proc/meminfo", "MemAvailable:") * 1024
+}
+
 /// CPU time of this process.
 pub(crate) fn own_cpu() -> Duration {
     let fields = stat(std::process::id());

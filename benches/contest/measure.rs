@@ -12,8 +12,14 @@ use crate::request::Supply;
 use crate::sink::Sink;
 use crate::{Failure, fresh_folder};
 
-/// Not more requests are signed beforehand, for the sake of memory; the rest is signed on the way.
-const READY_AT_MOST: usize = 300_000;
+/// Requests are signed beforehand as long as they take no more than this share of the memory that is free; the rest is signed on the way.
+const READY_SHARE: u64 = 4;
+/// So much one of them takes.
+const READY_BYTES: u64 = 4_500;
+/// What is acknowledged has so long to be counted, where that is done later.
+const COUNTING: Duration = Duration::from_secs(240);
+/// What is still to arrive is waited for beyond the time to drain, if at the pace of the last seconds all of it comes within this.
+const ARRIVING: Duration = Duration::from_secs(60);
 
 /// How one run is made.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +48,10 @@ pub(crate) struct Measured {
     pub(crate) written_bytes: f64,
     pub(crate) peak_mb: f64,
     pub(crate) start_ms: f64,
+    /// Mapped and counted: all of them, over the whole time until the last was. Only of those who say so.
+    pub(crate) counted_per_second: Option<f64>,
+    /// Acknowledged, and not yet counted when the load ended.
+    pub(crate) uncounted: Option<u64>,
     /// Arrived at the sink while the load went on.
     pub(crate) forwarded_per_second: f64,
     /// Acknowledged, and not yet arrived when the time to drain was over.
@@ -70,18 +80,22 @@ pub(crate) fn measure(contender: Contender, run: Run) -> Result<Measured, Failur
         Pace::Closed => contender.at_most,
         Pace::Open(rate) => usize::try_from(rate)?,
     };
-    supply.prepare((each_second * usize::try_from(run.time.as_secs())?.max(1)).min(READY_AT_MOST));
+    let ready_at_most = usize::try_from(machine::free_memory() / READY_SHARE / READY_BYTES)?;
+    supply.prepare((each_second * usize::try_from(run.time.as_secs())?.max(1)).min(ready_at_most));
     // What the warm-up left behind would otherwise count twice: once as work, and never as a webhook.
     drain(&sink, contender, 1 + warm.acknowledged.len(), run.drain)?;
     let (before, arrived_before) = (instance.usage(), sink.counts()?.distinct);
     let tally = load::run(&instance.address, &supply, run.connections, run.pace, run.time)?;
-    let arrived = sink.counts()?.distinct;
+    let (arrived, uncounted) = (sink.counts()?.distinct, instance.uncounted()?);
+    let counted_in = tally.elapsed + count(&instance)?;
     let all = 1 + warm.acknowledged.len() + tally.acknowledged.len();
     drain(&sink, contender, all, run.drain)?;
     let used = instance.usage().since(before);
     let peak_mb = instance.peak_mb();
     let mut measured = Measured { start_ms: start.as_secs_f64() * 1e3, peak_mb, ..summary(&tally) };
     let count = tally.acknowledged.len().max(1) as f64;
+    measured.uncounted = uncounted;
+    measured.counted_per_second = uncounted.map(|_| count / counted_in.as_secs_f64());
     measured.cpu_micros = used.cpu.as_secs_f64() * 1e6 / count;
     measured.written_bytes = used.written as f64 / count;
     measured.forwarded_per_second = arrived.saturating_sub(arrived_before) as f64 / tally.elapsed.as_secs_f64();
@@ -111,10 +125,36 @@ fn summary(tally: &Tally) -> Measured {
     }
 }
 
-/// Waits until so many have arrived, but not for longer.
+/// Waits until all that is acknowledged is counted, where that is done later. Answers how long it took.
+fn count(instance: &Instance) -> Result<Duration, Failure> {
+    let started = Instant::now();
+    while instance.uncounted()?.is_some_and(|uncounted| uncounted > 0) {
+        if started.elapsed() > COUNTING {
+            return Err(format!("not all was counted within {} s", COUNTING.as_secs()).into());
+        }
+        machine::pause(Duration::from_millis(50));
+    }
+    Ok(started.elapsed())
+}
+
+/// Waits until so many have arrived; longer than `patience` only while the rest comes soon.
 fn drain(sink: &Sink, contender: Contender, count: usize, patience: Duration) -> Result<(), Failure> {
     let started = Instant::now();
-    while contender.forwards && started.elapsed() < patience && sink.counts()?.distinct < count {
+    let (mut since, mut before) = (started, sink.counts()?.distinct);
+    while contender.forwards {
+        let arrived = sink.counts()?.distinct;
+        if arrived >= count {
+            break;
+        }
+        if started.elapsed() >= patience {
+            let pace = arrived.saturating_sub(before) as f64 / since.elapsed().as_secs_f64().max(1e-9);
+            if (count - arrived) as f64 > pace * ARRIVING.as_secs_f64() {
+                break;
+            }
+        }
+        if since.elapsed() >= patience / 2 {
+            (since, before) = (Instant::now(), arrived);
+        }
         machine::pause(Duration::from_millis(20));
     }
     Ok(())

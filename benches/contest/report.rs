@@ -161,15 +161,15 @@ impl Report {
         );
         line(
             text,
-            "| | its 200 means | acked/s | salebridge is | p50 ms | p99 ms | p99.9 ms | CPU µs | bytes written | peak MB | forwarded/s | still queued | double | start ms |",
+            "| | its 200 means | acked/s | salebridge is | p50 ms | p99 ms | p99.9 ms | CPU µs | bytes written | peak MB | counted/s | forwarded/s | still queued | double | start ms |",
         );
-        line(text, &format!("|{}", "---|".repeat(14)));
+        line(text, &format!("|{}", "---|".repeat(15)));
         for entry in measured {
             let of = |of: fn(&Measured) -> f64| entry.middle(of);
             line(
                 text,
                 &format!(
-                    "| {} | {} | {} | {} | {:.1} | {:.1} | {:.1} | {:.0} | {} | {:.0} | {} | {} | {:.0} | {:.0} |",
+                    "| {} | {} | {} | {} | {:.1} | {:.1} | {:.1} | {:.0} | {} | {:.0} | {} | {} | {} | {:.0} | {:.0} |",
                     entry.title,
                     entry.promise,
                     whole(of(|one| one.per_second)),
@@ -180,6 +180,7 @@ impl Report {
                     of(|one| one.cpu_micros),
                     whole(of(|one| one.written_bytes)),
                     of(|one| one.peak_mb),
+                    if entry.is_ours() { whole(of(|one| one.counted_per_second.unwrap_or(0.0))) } else { String::new() },
                     if entry.contender.forwards { whole(of(|one| one.forwarded_per_second)) } else { String::new() },
                     if entry.contender.forwards { whole(of(|one| one.waiting as f64)) } else { String::new() },
                     of(|one| one.double as f64),
@@ -270,21 +271,31 @@ impl Report {
             return;
         }
         line(text, "**Longer, and with more connections** (one run each):\n");
-        line(text, "| | acked/s | p50 ms | p99 ms | p99.9 ms | CPU µs | bytes written | peak MB |");
-        line(text, &format!("|{}", "---|".repeat(8)));
+        let floor = self.entries.iter().find(|entry| entry.contender.kind == Kind::Floor).map(Entry::per_second);
+        let of_floor =
+            |rate: f64| floor.filter(|floor| *floor > 0.0).map_or(String::new(), |floor| format!(" ({:.3})", rate / floor));
+        line(
+            text,
+            "| | acked/s (of the floor) | to be counted at the end | counted/s (of the floor) | p50 ms | p99 ms | p99.9 ms | CPU µs | bytes written | peak MB | still queued |",
+        );
+        line(text, &format!("|{}", "---|".repeat(11)));
         for (entry, (name, run)) in runs {
             line(
                 text,
                 &format!(
-                    "| {}, {name} | {} | {:.1} | {:.1} | {:.1} | {:.0} | {} | {:.0} |",
+                    "| {}, {name} | {}{} | {} | {} | {:.1} | {:.1} | {:.1} | {:.0} | {} | {:.0} | {} |",
                     entry.title,
                     whole(run.per_second),
+                    of_floor(run.per_second),
+                    run.uncounted.map_or(String::new(), |count| whole(count as f64)),
+                    run.counted_per_second.map_or(String::new(), |rate| format!("{}{}", whole(rate), of_floor(rate))),
                     run.p50_ms,
                     run.p99_ms,
                     run.p999_ms,
                     run.cpu_micros,
                     whole(run.written_bytes),
                     run.peak_mb,
+                    whole(run.waiting as f64),
                 ),
             );
         }

@@ -393,6 +393,12 @@ pub trait Store: Send + Sync {
     /// [`Error::Unavailable`].
     fn unsettled(&self, after: RequestId, limit: usize) -> Result<Vec<StoredRequest>, Error>;
 
+    /// When the first request was received that is not settled.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    fn unsettled_since(&self) -> Result<Option<Timestamp>, Error>;
+
     /// When the next waiting sale's time is over, where one waits.
     ///
     /// # Errors

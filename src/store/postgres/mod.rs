@@ -306,6 +306,10 @@ impl Store for Postgres {
         self.database.take_on(after, limit)
     }
 
+    fn unsettled_since(&self) -> Result<Option<Timestamp>, Error> {
+        self.read(views::unsettled_since)
+    }
+
     fn next_expiry(&self) -> Result<Option<Timestamp>, Error> {
         self.read(slice::next_expiry)
     }

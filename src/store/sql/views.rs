@@ -4,7 +4,9 @@ use super::inbox::{self, BODY_BYTES};
 use super::row::{SALE_BY_ID, damaged, sale as read_sale};
 use super::story::{double_counts, sale_view};
 use super::{Db, Row, Value, values};
-use crate::domain::{Currency, DeliveryId, DeliveryState, Key, Money, Request, RequestId, SaleId, from_millis, invoice_id_of};
+use crate::domain::{
+    Currency, DeliveryId, DeliveryState, Key, Money, Request, RequestId, SaleId, Timestamp, from_millis, invoice_id_of,
+};
 use crate::store::{
     AttemptView, AttentionView, DeliveryView, Error, EventView, OldestView, QueueView, RequestView, SaleView, StepView,
     UpstreamView,
@@ -120,6 +122,11 @@ pub(in crate::store) fn queues(db: &dyn Db) -> Result<QueueView, Error> {
     view.ok_or_else(|| damaged("the counts of the queues"))
 }
 
+/// When the first request was received that is not settled.
+pub(in crate::store) fn unsettled_since(db: &dyn Db) -> Result<Option<Timestamp>, Error> {
+    db.row(db.dialect().oldest_unsettled, &[], |row| Ok(from_millis(row.get(0)?)))
+}
+
 /// Each is the first row of an index, so that nobody looks through a long queue.
 pub(in crate::store) fn oldest(db: &dyn Db) -> Result<OldestView, Error> {
     let first = |sql: &str, values: &[Value<'_>]| db.row(sql, values, |row| Ok(from_millis(row.get(0)?)));
@@ -134,7 +141,7 @@ pub(in crate::store) fn oldest(db: &dyn Db) -> Result<OldestView, Error> {
     }
     let fetching = "SELECT since FROM fetches WHERE ready = 0 ORDER BY request, position LIMIT 1";
     Ok(OldestView {
-        unsettled: first(db.dialect().oldest_unsettled, &[])?,
+        unsettled: unsettled_since(db)?,
         waiting: first("SELECT counted_at FROM sales WHERE state = 'waiting' ORDER BY waits_until LIMIT 1", &[])?,
         fetching: first(fetching, &[])?,
         due,

@@ -183,6 +183,10 @@ impl Store for Sqlite {
         self.read(|connection| inbox::unsettled(connection, &self.fresh, after, limit))
     }
 
+    fn unsettled_since(&self) -> Result<Option<Timestamp>, Error> {
+        self.read(|connection| views::unsettled_since(connection))
+    }
+
     fn next_expiry(&self) -> Result<Option<Timestamp>, Error> {
         self.read(|connection| slice::next_expiry(connection))
     }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,10 @@ use crate::store::{Appended, Error, commit};
 
 /// At most so many jobs share a commit, so that the first of them does not wait for ever.
 const BATCH_LIMIT: usize = 256;
-/// Where so many share a commit, more comes than is written at leisure.
+/// Where so many are written at once or wait for it, more comes than is written at leisure.
 const PRESSED: usize = 32;
+/// And so long after that: a burst comes in waves.
+const PRESSED_FOR: Duration = Duration::from_millis(100);
 
 /// Tells the asker how it went; called after the commit, with the commit's own result.
 type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -47,8 +49,14 @@ pub(super) struct Writer {
 struct State {
     /// True while the disk has no room for what the log holds.
     is_full: AtomicBool,
-    /// So many shared the last commit.
-    shared: AtomicUsize,
+    pressure: Pressure,
+}
+
+/// Whether more comes than is written at leisure.
+struct Pressure {
+    began: Instant,
+    /// Milliseconds since then, up to which it lasts.
+    until: AtomicU64,
 }
 
 /// A way to the writing thread.
@@ -106,11 +114,34 @@ impl Writer {
 
     /// Whether many writes wait for one another.
     pub(super) fn is_pressed(&self) -> bool {
-        self.handle.as_ref().is_some_and(|handle| handle.state.shared.load(Ordering::Relaxed) >= PRESSED)
+        self.handle.as_ref().is_some_and(|handle| handle.state.pressure.is_on(Instant::now()))
     }
 
     fn jobs(&self) -> &mpsc::Sender<Job> {
         &self.handle.as_ref().expect("the writer is there until it is dropped").jobs
+    }
+}
+
+impl Default for Pressure {
+    fn default() -> Self {
+        Self { began: Instant::now(), until: AtomicU64::new(0) }
+    }
+}
+
+impl Pressure {
+    /// So many were written at once, or wait.
+    fn note(&self, count: usize, now: Instant) {
+        if count >= PRESSED {
+            self.until.store(self.millis(now + PRESSED_FOR), Ordering::Relaxed);
+        }
+    }
+
+    fn is_on(&self, now: Instant) -> bool {
+        self.millis(now) < self.until.load(Ordering::Relaxed)
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -160,8 +191,9 @@ fn work(file: &File, upkeep: Upkeep, mut jobs: mpsc::Receiver<Job>, state: &Stat
     let is_full = &state.is_full;
     let mut batch = Vec::with_capacity(BATCH_LIMIT);
     while jobs.blocking_recv_many(&mut batch, BATCH_LIMIT) > 0 {
-        state.shared.store(batch.len(), Ordering::Relaxed);
+        let written = batch.len();
         write(file, batch.drain(..), is_full.load(Ordering::SeqCst));
+        state.pressure.note(written + jobs.len(), Instant::now());
         if upkeep == Upkeep::Ours && !is_full.load(Ordering::SeqCst) {
             tidy(file);
         }
@@ -274,22 +306,33 @@ mod tests {
     use super::*;
     use crate::store::Access;
 
+    #[test]
+    fn pressure_lasts_for_a_moment_and_a_few_make_none() {
+        let pressure = Pressure::default();
+        let now = pressure.began + Duration::from_secs(1);
+        pressure.note(PRESSED - 1, now);
+        assert!(!pressure.is_on(now));
+        pressure.note(PRESSED, now);
+        pressure.note(1, now);
+        assert!(pressure.is_on(now + PRESSED_FOR / 2) && !pressure.is_on(now + PRESSED_FOR));
+    }
+
     #[tokio::test]
-    async fn many_that_share_a_commit_press_and_the_next_alone_does_not() {
+    async fn many_that_wait_for_one_another_press() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("writer.db");
         let mut connection = connect(&path, Access::Scratch).unwrap();
         migrations::run(&mut connection, &path).unwrap();
         let file = File::new(connection, &Cache::default(), &Arc::default());
         let writer = Writer::start(file, Upkeep::Theirs, 1024).unwrap();
+        writer.try_run(|_| Ok(())).await.unwrap();
+        assert!(!writer.is_pressed());
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let held = writer.run(move |_| Ok(wait.recv().is_ok()));
-        let many = join_all((0..PRESSED + 1).map(|_| writer.try_run(|_| Ok(()))));
+        let many = join_all((0..PRESSED).map(|_| writer.try_run(|_| Ok(()))));
         let release = async { go.send(()).unwrap() };
         // The first holds the writer until all others wait.
         let (is_held, _, ()) = tokio::join!(biased; held, many, release);
         assert!(is_held.unwrap() && writer.is_pressed());
-        writer.try_run(|_| Ok(())).await.unwrap();
-        assert!(!writer.is_pressed());
     }
 }
