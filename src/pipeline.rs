@@ -17,7 +17,7 @@ use crate::store::{Error, Fetching, Fold, Store, StoredRequest};
 use crate::trace::{self, Span, Stage};
 
 /// So many requests are settled in one transaction.
-const BATCH_LIMIT: usize = 96;
+const BATCH_LIMIT: usize = 256;
 /// So many batches are settled before the clock is read anew and the senders are rung.
 const BATCHES_LIMIT: usize = 8;
 /// Why a request that cannot even be mapped is parked.
