@@ -174,8 +174,7 @@ impl Pipeline {
 
     /// Whether what is not settled yet can wait while requests are stored.
     fn stands_back(&self, now: Timestamp) -> bool {
-        let is_early = |since: Timestamp| now < since + STAND_BACK;
-        self.store.is_pressed() && self.store.unsettled_since().is_ok_and(|since| since.is_some_and(is_early))
+        self.store.is_pressed() && self.store.unsettled_since().is_ok_and(|since| may_wait(since, now))
     }
 
     fn time_to_expiry(&self, now: Timestamp) -> Duration {
@@ -273,6 +272,11 @@ impl Outcomes {
     }
 }
 
+/// Whether there is something to settle, and none of it has waited for long.
+fn may_wait(since: Option<Timestamp>, now: Timestamp) -> bool {
+    since.is_some_and(|since| now < since + STAND_BACK)
+}
+
 fn trace_settled(request: RequestId, received_at: Timestamp, began_at: Timestamp, took: Duration, batch: usize) {
     trace::note(request, received_at, || {
         let batch = i64::try_from(batch).unwrap_or(i64::MAX);
@@ -291,4 +295,18 @@ fn without_source(stored: &StoredRequest) -> Event {
 fn parked(stored: &StoredRequest, code: &str, why: &str) -> Event {
     let account = stored.request.source.as_str().into();
     Event::unread(stored.id, &stored.request, account, Meaning::Parked(Reason::new(code, why)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_first_is_not_put_off_for_longer_than_half_a_minute() {
+        let now = Timestamp::from_second(1_800_000_000).expect("a time");
+        let since = |secs: u64| Some(now - Duration::from_secs(secs));
+        assert!(may_wait(since(0), now) && may_wait(since(29), now));
+        assert!(!may_wait(since(30), now) && !may_wait(since(3600), now));
+        assert!(!may_wait(None, now), "sales whose waiting is over are let go meanwhile");
+    }
 }

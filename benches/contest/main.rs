@@ -35,7 +35,7 @@ use faults::Ordeal;
 use load::Pace;
 use measure::Run;
 use options::Options;
-use report::{Entry, Report};
+use report::{Entry, Long, Report};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -75,7 +75,7 @@ fn main() -> Result<(), Failure> {
         survive(&options, &mut report);
     }
     if options.has("long") {
-        long(&options, &mut report);
+        long(&options, &mut report)?;
     }
     if options.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -166,28 +166,41 @@ fn ordeal(options: &Options, contender: Contender) -> Ordeal {
     }
 }
 
-/// What only salebridge is asked: bursts, minutes without a pause, many connections.
-fn long(options: &Options, report: &mut Report) {
-    let cases = [("burst of 30 s", 128, 30), ("two minutes without a pause", 128, 120), ("512 connections", 512, 10)];
+/// Of the longer cases so many rounds are made at most.
+const LONG_ROUNDS: usize = 3;
+
+/// What only salebridge is asked: bursts, minutes without a pause, many connections. Beside each run the floor under as many connections,
+/// so that a slow minute of the machine befalls both.
+fn long(options: &Options, report: &mut Report) -> Result<(), Failure> {
+    let rounds = options.rounds.min(LONG_ROUNDS);
+    let cases =
+        [("burst of 30 s", 128, 30, rounds), ("two minutes without a pause", 128, 120, 1), ("512 connections", 512, 10, rounds)];
+    let floor = contender::ALL[0];
     let ours = |contender: &Contender| contender.kind == Kind::Salebridge;
     for entry in report.entries.iter_mut().filter(|entry| ours(&entry.contender)) {
-        for (at, (name, connections, secs)) in cases.into_iter().enumerate() {
-            say(&format!("{name}: {}", entry.contender.title));
-            let run = Run {
-                connections,
-                pace: Pace::Closed,
-                warm_up: Duration::from_secs(1),
-                time: Duration::from_secs(secs),
-                drain: Duration::from_secs(2),
-                sink_delay: options.sink_delay,
-                seed: seed(options, entry.contender, 300 + at),
-            };
-            match measure::measure(entry.contender, run) {
-                Ok(measured) => entry.long.push((name.to_owned(), measured)),
-                Err(error) => entry.faults.push(format!("{name}: {error}")),
+        for (at, (name, connections, secs, rounds)) in cases.into_iter().enumerate() {
+            let mut long = Long { name: name.to_owned(), runs: Vec::new(), floors: Vec::new() };
+            for round in 0..rounds {
+                say(&format!("{name}, round {} of {rounds}: {}", round + 1, entry.contender.title));
+                let run = |secs, sink_delay| Run {
+                    connections,
+                    pace: Pace::Closed,
+                    warm_up: Duration::from_secs(1),
+                    time: Duration::from_secs(secs),
+                    drain: Duration::from_secs(2),
+                    sink_delay,
+                    seed: seed(options, entry.contender, 300 + 10 * round + at),
+                };
+                long.floors.push(measure::measure(floor, run(4, Duration::ZERO))?.per_second);
+                match measure::measure(entry.contender, run(secs, options.sink_delay)) {
+                    Ok(measured) => long.runs.push(measured),
+                    Err(error) => entry.faults.push(format!("{name}: {error}")),
+                }
             }
+            entry.long.push(long);
         }
     }
+    Ok(())
 }
 
 /// Other chance for each contender and round, the same for the same `--seed`.

@@ -139,25 +139,26 @@ fn count(instance: &Instance) -> Result<Duration, Failure> {
 
 /// Waits until so many have arrived; longer than `patience` only while the rest comes soon.
 fn drain(sink: &Sink, contender: Contender, count: usize, patience: Duration) -> Result<(), Failure> {
+    if !contender.forwards {
+        return Ok(());
+    }
     let started = Instant::now();
     let (mut since, mut before) = (started, sink.counts()?.distinct);
-    while contender.forwards {
+    loop {
         let arrived = sink.counts()?.distinct;
         if arrived >= count {
-            break;
-        }
-        if started.elapsed() >= patience {
-            let pace = arrived.saturating_sub(before) as f64 / since.elapsed().as_secs_f64().max(1e-9);
-            if (count - arrived) as f64 > pace * ARRIVING.as_secs_f64() {
-                break;
-            }
+            return Ok(());
         }
         if since.elapsed() >= patience / 2 {
+            let pace = arrived.saturating_sub(before) as f64 / since.elapsed().as_secs_f64();
+            let comes_soon = (count - arrived) as f64 <= pace * ARRIVING.as_secs_f64();
+            if started.elapsed() >= patience && !comes_soon {
+                return Ok(());
+            }
             (since, before) = (Instant::now(), arrived);
         }
         machine::pause(Duration::from_millis(20));
     }
-    Ok(())
 }
 
 /// How long appends of 4 KB with fdatasync take where the contenders keep their files.

@@ -46,9 +46,17 @@ pub(crate) struct Entry {
     pub(crate) rate: Vec<Measured>,
     pub(crate) open: Option<Open>,
     pub(crate) survived: Option<Survived>,
-    pub(crate) long: Vec<(String, Measured)>,
+    pub(crate) long: Vec<Long>,
     /// Phases that could not be made, with their reasons.
     pub(crate) faults: Vec<String>,
+}
+
+/// Rounds of a longer case, each with the floor just before it.
+#[derive(Serialize)]
+pub(crate) struct Long {
+    pub(crate) name: String,
+    pub(crate) runs: Vec<Measured>,
+    pub(crate) floors: Vec<f64>,
 }
 
 /// An open loop, and the disk's own speed just before and after it.
@@ -266,36 +274,42 @@ impl Report {
     }
 
     fn long(&self, text: &mut String) {
-        let runs: Vec<_> = self.entries.iter().flat_map(|entry| entry.long.iter().map(move |run| (entry, run))).collect();
-        if runs.is_empty() {
+        let cases: Vec<_> = self.entries.iter().flat_map(|entry| entry.long.iter().map(move |long| (entry, long))).collect();
+        if cases.is_empty() {
             return;
         }
-        line(text, "**Longer, and with more connections** (one run each):\n");
-        let floor = self.entries.iter().find(|entry| entry.contender.kind == Kind::Floor).map(Entry::per_second);
-        let of_floor =
-            |rate: f64| floor.filter(|floor| *floor > 0.0).map_or(String::new(), |floor| format!(" ({:.3})", rate / floor));
         line(
             text,
-            "| | acked/s (of the floor) | to be counted at the end | counted/s (of the floor) | p50 ms | p99 ms | p99.9 ms | CPU µs | bytes written | peak MB | still queued |",
+            "**Longer, and with more connections**; medians. In brackets the share of the floor, which ran just before each round with as many connections. *Counted* is what was mapped, attributed and in the ledger, over the whole time until all of it was.\n",
         );
-        line(text, &format!("|{}", "---|".repeat(11)));
-        for (entry, (name, run)) in runs {
+        line(
+            text,
+            "| | rounds | acked/s | to be counted at the end | counted/s | p50 ms | p99 ms | p99.9 ms | CPU µs | bytes written | peak MB | still queued |",
+        );
+        line(text, &format!("|{}", "---|".repeat(12)));
+        for (entry, long) in cases {
+            let of = |of: fn(&Measured) -> f64| median(long.runs.iter().map(of));
+            let shared = |of: fn(&Measured) -> f64| {
+                let shares = long.runs.iter().zip(&long.floors).map(|(run, floor)| of(run) / floor.max(1e-9));
+                format!("{} ({:.3})", whole(median(long.runs.iter().map(of))), median(shares))
+            };
             line(
                 text,
                 &format!(
-                    "| {}, {name} | {}{} | {} | {} | {:.1} | {:.1} | {:.1} | {:.0} | {} | {:.0} | {} |",
+                    "| {}, {} | {} | {} | {} | {} | {:.1} | {:.1} | {:.1} | {:.0} | {} | {:.0} | {} |",
                     entry.title,
-                    whole(run.per_second),
-                    of_floor(run.per_second),
-                    run.uncounted.map_or(String::new(), |count| whole(count as f64)),
-                    run.counted_per_second.map_or(String::new(), |rate| format!("{}{}", whole(rate), of_floor(rate))),
-                    run.p50_ms,
-                    run.p99_ms,
-                    run.p999_ms,
-                    run.cpu_micros,
-                    whole(run.written_bytes),
-                    run.peak_mb,
-                    whole(run.waiting as f64),
+                    long.name,
+                    long.runs.len(),
+                    shared(|run| run.per_second),
+                    whole(of(|run| run.uncounted.unwrap_or(0) as f64)),
+                    shared(|run| run.counted_per_second.unwrap_or(0.0)),
+                    of(|run| run.p50_ms),
+                    of(|run| run.p99_ms),
+                    of(|run| run.p999_ms),
+                    of(|run| run.cpu_micros),
+                    whole(of(|run| run.written_bytes)),
+                    of(|run| run.peak_mb),
+                    whole(of(|run| run.waiting as f64)),
                 ),
             );
         }

@@ -2,7 +2,7 @@
 //!
 //! What is built is bounded in width, and no name in it means anything to the parser: what a sender writes stays what it is.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -19,13 +19,13 @@ const NUMBER: &str = "$serde_json::private::Number";
 #[derive(Debug, Clone, Default)]
 pub struct Shape {
     is_whole: bool,
-    members: HashMap<String, Shape>,
+    members: BTreeMap<String, Shape>,
 }
 
 impl Shape {
     /// All of a document.
     pub fn whole() -> Self {
-        Self { is_whole: true, members: HashMap::new() }
+        Self { is_whole: true, members: BTreeMap::new() }
     }
 
     /// What these paths look at.

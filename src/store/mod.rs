@@ -377,7 +377,8 @@ pub trait Store: Send + Sync {
     /// [`Error::Busy`] at once where too many requests wait already; [`Error::Unavailable`] where the disk refuses.
     async fn append(&self, request: Verified, fingerprint: Option<Fingerprint>) -> Result<Appended, Error>;
 
-    /// Whether so much is written at the moment that what can wait should: requests that wait to be stored go first.
+    /// Whether so much is written at the moment that what can wait should: requests that wait to be stored go first. True for a moment
+    /// longer, because bursts come in waves.
     fn is_pressed(&self) -> bool;
 
     /// Whether writing works, by a write that changes nothing.

@@ -28,6 +28,8 @@ const AGAIN_AFTER: u64 = 16;
 const DICTIONARY_LIMIT_BYTES: usize = 16 * 1024;
 /// No request is as long: what says so is damaged.
 const UNPACKED_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
+/// So much room a thread keeps for the next request.
+const SCRATCH_BYTES: usize = 16 * 1024;
 /// Before the headers stands how long they are.
 const LENGTH_BYTES: usize = 4;
 /// The number of "no dictionary".
@@ -67,8 +69,15 @@ pub(super) struct Packing {
     decoders: RwLock<HashMap<i64, Arc<DDict<'static>>>>,
 }
 
+/// What a thread packs with: where nothing is made anew for each request.
+struct Packer {
+    context: CCtx<'static>,
+    text: Vec<u8>,
+    frame: Vec<u8>,
+}
+
 thread_local! {
-    static PACKER: RefCell<CCtx<'static>> = RefCell::new(CCtx::create());
+    static PACKER: RefCell<Packer> = RefCell::new(Packer { context: CCtx::create(), text: Vec::new(), frame: Vec::new() });
     static UNPACKER: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
 }
 
@@ -77,14 +86,22 @@ impl Packing {
     pub(super) fn pack(&self, request: &Request) -> Packed {
         let known = self.known(&request.source);
         known.seen.fetch_add(1, Ordering::Relaxed);
-        let text = plain(&request.headers, &request.body);
-        let mut bytes: Vec<u8> = Vec::with_capacity(compress_bound(text.len()));
-        let packed = PACKER.with_borrow_mut(|packer| match &known.encoder {
-            Some(encoder) => packer.compress_using_cdict(&mut bytes, &text, &encoder.dictionary),
-            None => packer.compress(&mut bytes, &text, LEVEL),
+        let bytes = PACKER.with_borrow_mut(|Packer { context, text, frame }| {
+            text.clear();
+            write_plain(text, &request.headers, &request.body);
+            frame.clear();
+            frame.reserve(compress_bound(text.len()));
+            let packed = match &known.encoder {
+                Some(encoder) => context.compress_using_cdict(frame, text, &encoder.dictionary),
+                None => context.compress(frame, text, LEVEL),
+            };
+            packed.expect("there is room for whatever comes out");
+            let bytes = frame.as_slice().to_vec();
+            // A rare large request leaves nothing behind.
+            text.shrink_to(SCRATCH_BYTES);
+            frame.shrink_to(SCRATCH_BYTES);
+            bytes
         });
-        packed.expect("there is room for whatever comes out");
-        bytes.shrink_to_fit();
         Packed { bytes, dictionary: known.encoder.as_ref().map_or(NONE, |encoder| encoder.id), body_bytes: request.body.len() }
     }
 
@@ -186,18 +203,18 @@ pub(super) async fn learn_aside(samples: Vec<Request>) -> Option<Vec<u8>> {
 
 /// What is packed: how long the headers are, the headers, the body.
 fn plain(headers: &Headers, body: &[u8]) -> Vec<u8> {
-    let headers = headers_to_json(headers);
-    let length = u32::try_from(headers.len()).expect("headers are limited to some kilobytes");
-    let mut text = Vec::with_capacity(LENGTH_BYTES + headers.len() + body.len());
-    text.extend_from_slice(&length.to_le_bytes());
-    text.extend_from_slice(headers.as_bytes());
-    text.extend_from_slice(body);
+    let mut text = Vec::new();
+    write_plain(&mut text, headers, body);
     text
 }
 
-fn headers_to_json(headers: &Headers) -> String {
+fn write_plain(text: &mut Vec<u8>, headers: &Headers, body: &[u8]) {
+    text.extend_from_slice(&[0; LENGTH_BYTES]);
     let pairs: Vec<(&str, &str)> = headers.iter().collect();
-    serde_json::to_string(&pairs).expect("pairs of texts are JSON")
+    serde_json::to_writer(&mut *text, &pairs).expect("pairs of texts are JSON");
+    let length = u32::try_from(text.len() - LENGTH_BYTES).expect("headers are limited to some kilobytes");
+    text[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+    text.extend_from_slice(body);
 }
 
 /// Headers as they are stored.
