@@ -19,7 +19,7 @@ use crate::trace::{self, Span, Stage};
 /// So many requests are settled in one transaction.
 const BATCH_LIMIT: usize = 256;
 /// So many batches are settled before the clock is read anew and the senders are rung.
-const BATCHES_LIMIT: usize = 8;
+const BATCHES_LIMIT: usize = 32;
 /// Why a request that cannot even be mapped is parked.
 const OURS: &str = "salebridge itself failed over this request; the log has the message, please report it";
 /// A clock that goes back by less was only adjusted.
@@ -118,11 +118,12 @@ impl Pipeline {
     pub async fn step(&self, now: Timestamp) -> Result<Step, Error> {
         let mut settled = 0;
         let mut batch = self.read(0)?;
-        for _ in 0..BATCHES_LIMIT {
+        for later in (0..BATCHES_LIMIT).rev() {
             let requests = batch.requests.len();
             let Some(last) = batch.requests.last().copied() else { break };
             // While the one batch is being written, the next one is read and mapped.
-            let (written, next) = tokio::join!(self.settle(batch, now), async { self.read(last) });
+            let read = async { if later > 0 { self.read(last) } else { Ok(Batch::default()) } };
+            let (written, next) = tokio::join!(self.settle(batch, now), read);
             written?;
             settled += requests;
             batch = next?;
@@ -266,8 +267,12 @@ impl Outcomes {
     }
 
     fn count(&self) {
+        let mut counts: HashMap<(Arc<str>, &str), u64> = HashMap::new();
         for (source, outcome) in self.0.lock().expect("nobody panics while they copy names").drain(..) {
-            metrics::counter!("salebridge_events_total", "source" => source, "outcome" => outcome.as_str()).increment(1);
+            *counts.entry((source, outcome.as_str())).or_default() += 1;
+        }
+        for ((source, outcome), count) in counts {
+            metrics::counter!("salebridge_events_total", "source" => source, "outcome" => outcome).increment(count);
         }
     }
 }

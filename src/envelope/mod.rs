@@ -174,8 +174,7 @@ fn too_deep() -> Unreadable {
 
 /// True for JSON with more brackets inside brackets than the parser should follow.
 pub fn is_too_deep(text: &[u8]) -> bool {
-    let opening = text.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
-    if opening < DEPTH_LIMIT {
+    if opening(text) < DEPTH_LIMIT {
         return false;
     }
     let (mut depth, mut deepest, mut in_text, mut is_escaped) = (0_usize, 0, false, false);
@@ -193,6 +192,13 @@ pub fn is_too_deep(text: &[u8]) -> bool {
         }
     }
     deepest >= DEPTH_LIMIT
+}
+
+/// How many brackets open. In short pieces with a small sum, which a processor adds up many bytes at a time.
+fn opening(text: &[u8]) -> usize {
+    const PIECE: usize = 128;
+    let in_piece = |piece: &[u8]| piece.iter().fold(0_u8, |sum, byte| sum + u8::from(byte | 0x20 == b'{'));
+    text.chunks(PIECE).map(|piece| usize::from(in_piece(piece))).sum()
 }
 
 /// A value as text: numbers keep their exact digits; null, blank texts, objects and arrays are nothing.

@@ -2,6 +2,7 @@
 //!
 //! What is built is bounded in width, and no name in it means anything to the parser: what a sender writes stays what it is.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -81,12 +82,12 @@ impl<'de> Visitor<'de> for Whole {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some(name) = entries.next_key::<String>()? {
+        while let Some(name) = entries.next_key_seed(Name)? {
             if object.is_empty() && name == NUMBER {
                 let digits: String = entries.next_value()?;
                 return digits.parse::<Number>().map(Value::Number).map_err(de::Error::custom);
             }
-            object.insert(name, entries.next_value_seed(self)?);
+            object.insert(name.into_owned(), entries.next_value_seed(self)?);
             bounded(object.len())?;
         }
         Ok(Value::Object(object))
@@ -126,6 +127,56 @@ impl<'de> Visitor<'de> for Whole {
     }
 }
 
+/// The name of a member, which mostly stands in the text as it is.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(name.to_owned()))
+    }
+}
+
+/// The name of a member, looked up among those that are wanted.
+struct Among<'a>(&'a BTreeMap<String, Shape>);
+
+impl<'de, 'a> DeserializeSeed<'de> for Among<'a> {
+    type Value = Option<(&'a String, &'a Shape)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'_> for Among<'a> {
+    type Value = Option<(&'a String, &'a Shape)>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.get_key_value(name))
+    }
+}
+
 fn bounded<E: de::Error>(width: usize) -> Result<(), E> {
     if width > WIDTH_LIMIT { Err(E::custom("an object or a list is wider than any webhook's")) } else { Ok(()) }
 }
@@ -139,13 +190,10 @@ impl<'de> Visitor<'de> for &Shape {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(name) = entries.next_key::<std::borrow::Cow<'_, str>>()? {
-            match self.members.get(&*name) {
-                Some(shape) => {
-                    let value = entries.next_value_seed(shape)?;
-                    object.insert(name.into_owned(), value);
-                }
+        let mut object = Map::with_capacity(self.members.len());
+        while let Some(wanted) = entries.next_key_seed(Among(&self.members))? {
+            match wanted {
+                Some((name, shape)) => drop(object.insert(name.clone(), entries.next_value_seed(shape)?)),
                 None => drop(entries.next_value::<IgnoredAny>()?),
             }
         }
