@@ -18,6 +18,9 @@ use crate::trace::{self, Span, Stage};
 
 /// So many requests are settled in one transaction.
 const BATCH_LIMIT: usize = 256;
+/// And so many where several processes share a store: each name of theirs is a lock until the transaction ends, of which a database has
+/// some thousands.
+const SHARED_BATCH_LIMIT: usize = 96;
 /// So many batches are settled before the clock is read anew and the senders are rung.
 const BATCHES_LIMIT: usize = 32;
 /// Why a request that cannot even be mapped is parked.
@@ -39,6 +42,7 @@ pub struct Pipeline {
     store: Arc<dyn Store>,
     sources: Arc<HashMap<String, Arc<Source>>>,
     rules: Arc<Rules>,
+    batch_limit: usize,
 }
 
 /// Requests that were read and mapped, but not settled.
@@ -108,7 +112,8 @@ impl Bell {
 impl Pipeline {
     /// A pipeline over this store, for these sources.
     pub fn new(store: Arc<dyn Store>, sources: Arc<HashMap<String, Arc<Source>>>, rules: Rules) -> Self {
-        Self { store, sources, rules: Arc::new(rules) }
+        let batch_limit = if store.is_shared() { SHARED_BATCH_LIMIT } else { BATCH_LIMIT };
+        Self { store, sources, rules: Arc::new(rules), batch_limit }
     }
 
     /// Settles what is in the inbox, up to a bound, and every sale whose waiting is over.
@@ -134,7 +139,7 @@ impl Pipeline {
         loop {
             let rules = Arc::clone(&self.rules);
             let fold = Box::new(move |ledger: &mut Ledger| ledger.expire(&rules, now));
-            match self.store.expire(now, BATCH_LIMIT, fold).await? {
+            match self.store.expire(now, self.batch_limit, fold).await? {
                 0 => break,
                 count => expired += count,
             }
@@ -161,7 +166,7 @@ impl Pipeline {
                 Ok(step) if step == Step::default() => bell.wait(self.time_to_expiry(clock.now())).await,
                 Ok(step) => {
                     after(step);
-                    if step.settled < BATCH_LIMIT / 2 {
+                    if step.settled < self.batch_limit / 2 {
                         tokio::time::sleep(GATHER).await;
                     }
                 }
@@ -185,7 +190,7 @@ impl Pipeline {
 
     /// The next batch after this request, mapped.
     fn read(&self, after: RequestId) -> Result<Batch, Error> {
-        let requests = self.store.unsettled(after, BATCH_LIMIT)?;
+        let requests = self.store.unsettled(after, self.batch_limit)?;
         let events = requests.iter().flat_map(|stored| self.map(stored)).collect();
         let received = requests.iter().map(|stored| stored.request.received_at).collect();
         Ok(Batch { events, requests: requests.iter().map(|stored| stored.id).collect(), received })
@@ -201,7 +206,7 @@ impl Pipeline {
 
     /// Settles events for which all was fetched, up to a bound.
     async fn settle_fetched(&self, now: Timestamp) -> Result<usize, Error> {
-        let ready = self.store.fetched(BATCH_LIMIT)?;
+        let ready = self.store.fetched(self.batch_limit)?;
         if ready.is_empty() {
             return Ok(0);
         }
@@ -279,7 +284,8 @@ impl Outcomes {
 
 /// Whether there is something to settle, and none of it has waited for long.
 fn may_wait(since: Option<Timestamp>, now: Timestamp) -> bool {
-    since.is_some_and(|since| now < since + STAND_BACK)
+    // What seems to be of later was received by a clock that was set back since.
+    since.is_some_and(|since| now < since + STAND_BACK && since < now + CLOCK_NOISE)
 }
 
 fn trace_settled(request: RequestId, received_at: Timestamp, began_at: Timestamp, took: Duration, batch: usize) {
@@ -312,6 +318,7 @@ mod tests {
         let since = |secs: u64| Some(now - Duration::from_secs(secs));
         assert!(may_wait(since(0), now) && may_wait(since(29), now));
         assert!(!may_wait(since(30), now) && !may_wait(since(3600), now));
+        assert!(!may_wait(Some(now + Duration::from_secs(60)), now), "the clock was set back");
         assert!(!may_wait(None, now), "sales whose waiting is over are let go meanwhile");
     }
 }
