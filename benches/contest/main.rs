@@ -42,6 +42,8 @@ type Failure = Box<dyn std::error::Error>;
 /// The rate of the open loop: webhooks a second.
 const OPEN_RATE: u32 = 1_000;
 const OPEN_CONNECTIONS: usize = 64;
+/// Of the longer cases so many rounds are made at most.
+const LONG_ROUNDS: usize = 3;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -166,9 +168,6 @@ fn ordeal(options: &Options, contender: Contender) -> Ordeal {
     }
 }
 
-/// Of the longer cases so many rounds are made at most.
-const LONG_ROUNDS: usize = 3;
-
 /// What only salebridge is asked: bursts, minutes without a pause, many connections. Beside each run the floor under as many connections,
 /// so that a slow minute of the machine befalls both.
 fn long(options: &Options, report: &mut Report) -> Result<(), Failure> {
@@ -191,9 +190,12 @@ fn long(options: &Options, report: &mut Report) -> Result<(), Failure> {
                     sink_delay,
                     seed: seed(options, entry.contender, 300 + 10 * round + at),
                 };
-                long.floors.push(measure::measure(floor, run(4, Duration::ZERO))?.per_second);
+                let beside = measure::measure(floor, run(4, Duration::ZERO))?.per_second;
                 match measure::measure(entry.contender, run(secs, options.sink_delay)) {
-                    Ok(measured) => long.runs.push(measured),
+                    Ok(measured) => {
+                        long.runs.push(measured);
+                        long.floors.push(beside);
+                    }
                     Err(error) => entry.faults.push(format!("{name}: {error}")),
                 }
             }

@@ -16,7 +16,7 @@ use salebridge::store::{Access, Sqlite, Store};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// As many events as the pipeline settles at once.
+/// As many events as the pipeline settles at once where replicas share a store.
 const BATCH: i64 = 96;
 
 fn main() {

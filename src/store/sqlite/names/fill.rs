@@ -31,7 +31,7 @@ fn fill_by(db: &Connection, run_limit: usize) -> Result<(), Error> {
     // A process may know a run by its number, so none is used again.
     let next = newest(db)? + 1;
     db.execute_batch("DELETE FROM name_log; DELETE FROM name_runs; DELETE FROM name_parts;")?;
-    let mut filling = Filling { db, next, run_limit, runs: Vec::new(), entries: Vec::new() };
+    let mut filling = Filling { db, next, run_limit, written: 0, runs: Vec::new(), entries: Vec::new() };
     for (named, sql) in NAMED {
         let mut select = db.prepare(sql)?;
         let mut rows = select.query([])?;
@@ -52,7 +52,9 @@ struct Filling<'a> {
     next: i64,
     /// So many entries make a run.
     run_limit: usize,
-    /// Those that were written, as far as they were not merged.
+    /// So many names were written.
+    written: usize,
+    /// The runs, as far as they were not merged.
     runs: Vec<Arc<Run>>,
     entries: Vec<Entry>,
 }
@@ -69,13 +71,14 @@ impl Filling<'_> {
         }
         self.entries.sort_unstable();
         self.entries.dedup();
+        self.written += self.entries.len();
         let mut writing = Writing::new(self.next, 1, self.entries.len());
         for entry in self.entries.drain(..) {
             writing.push(self.db, entry)?;
         }
         self.runs.push(Arc::new(writing.list(self.db)?));
         self.next += 1;
-        tracing::info!(runs = self.runs.len(), "the names of what is stored are made anew");
+        tracing::info!(names = self.written, "the names of what is stored are made anew");
         self.merge()
     }
 
@@ -97,8 +100,6 @@ impl Filling<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::super::{connect, migrations};
     use super::*;
     use crate::store::Access;
