@@ -30,7 +30,7 @@ const CLOCK_NOISE: Duration = Duration::from_secs(1);
 /// The inbox is looked at at least so often, even if nobody rings.
 const IDLE: Duration = Duration::from_secs(1);
 /// After a small batch so long is waited for more: nobody waits for the fold, and a commit costs much the same for one webhook as for ten.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(10);
 /// While requests wait for one another to be stored, the fold leaves the machine to them, until the first has waited for so long to be
 /// settled: whoever sends a burst waits for answers, nobody for the fold.
 const STAND_BACK: Duration = Duration::from_secs(30);

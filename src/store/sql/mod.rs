@@ -20,7 +20,7 @@ pub(super) mod prune;
 pub(super) mod refused;
 pub(super) mod report;
 pub(super) mod retry;
-mod row;
+pub(super) mod row;
 pub(super) mod search;
 pub(super) mod slice;
 mod story;

@@ -68,7 +68,7 @@ pub(super) fn write_sale(db: &dyn Db, sql: &str, sale: &Sale) -> Result<(), Erro
 }
 
 /// Reads a sale from a row of the table.
-pub(super) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
+pub(in crate::store) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
     let trail: Value = serde_json::from_str(row.text(13)?)?;
     let found = |column: usize, name: &str| -> Result<Option<Found>, Error> {
         let value: Option<String> = row.get(column)?;

@@ -19,6 +19,8 @@ use crate::store::Error;
 const BLOCK: SaleId = 1024;
 /// Parts of a block. More would make a search shorter and writing a block longer: each part is a page.
 const PARTS: u32 = 64;
+/// Stands in the place of a part, where a block is being read.
+const BEGUN: i64 = PARTS as i64;
 /// After so long most of what changes a sale has come.
 const SETTLED_AFTER_MILLIS: i64 = 30 * 1000;
 /// After so long a sale is also in no other process' open transaction any more.
@@ -31,44 +33,80 @@ const MOST: usize = 1000;
 /// The part of a sale by which it is found.
 const COLUMNS: &str = "id, customer, customer_external_id, click_id, email, sent_as, keys";
 
-/// Writes the next block, where one is complete and old enough. Answers whether there may be another.
+/// The numbers of the sales of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Block {
+    first: SaleId,
+    last: SaleId,
+}
+
+/// Writes the next block, where one is complete and old enough, in one transaction that keeps its sales from being changed. Answers
+/// whether there may be another.
 pub(in crate::store) fn seal(db: &dyn Db, now: Timestamp) -> Result<bool, Error> {
-    let (first, last) = next_block(sealed_through(db)?);
+    let Some(block) = next(db, now)? else { return Ok(false) };
+    write(db, block, &entries(db, block)?)?;
+    Ok(true)
+}
+
+/// The next block, where one is complete and old enough.
+pub(in crate::store) fn next(db: &dyn Db, now: Timestamp) -> Result<Option<Block>, Error> {
+    let sealed = sealed_through(db)?;
+    let block = Block { first: sealed + 1, last: sealed + BLOCK };
     let youngest: Option<i64> = db.value("SELECT MAX(id) FROM sales", &[])?;
-    if youngest.is_none_or(|youngest| youngest <= last) {
-        return Ok(false);
+    if youngest.is_none_or(|youngest| youngest <= block.last) {
+        return Ok(None);
     }
     let sql = "SELECT COALESCE(MAX(counted_at), 0) FROM sales WHERE id >= ?1 AND id <= ?2";
-    let counted_at: i64 = db.value(sql, values![first, last])?;
+    let counted_at: i64 = db.value(sql, values![block.first, block.last])?;
     let settled_after = if db.dialect().is_shared { SETTLED_AFTER_MILLIS_SHARED } else { SETTLED_AFTER_MILLIS };
-    if counted_at > now.as_millisecond() - settled_after {
-        return Ok(false);
-    }
+    Ok((counted_at <= now.as_millisecond() - settled_after).then_some(block))
+}
+
+/// From now on changes of this block's sales are [noted](note_changed), so that it may be read beside whatever else is written.
+pub(in crate::store) fn begin(db: &dyn Db, block: Block) -> Result<(), Error> {
+    db.write(
+        "INSERT INTO sale_hashes (part, last, hashes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        values![BEGUN, block.last, b""],
+    )
+}
+
+/// What stands in a block, in its order: hashes, and the places of their sales.
+pub(in crate::store) fn entries(db: &dyn Db, block: Block) -> Result<Vec<(u32, u16)>, Error> {
     let sql = format!("SELECT {COLUMNS} FROM sales WHERE id >= ?1 AND id <= ?2 ORDER BY id{}", db.dialect().for_update);
     let mut entries: Vec<(u32, u16)> = Vec::new();
-    db.query(&sql, values![first, last], &mut |row| {
-        let place = u16::try_from(row.get::<SaleId>(0)? - first).map_err(|_| damaged("the place of a sale in its block"))?;
+    db.query(&sql, values![block.first, block.last], &mut |row| {
+        let place =
+            u16::try_from(row.get::<SaleId>(0)? - block.first).map_err(|_| damaged("the place of a sale in its block"))?;
         entries.extend(known_by(row)?.iter().map(|value| (hash(value), place)));
         Ok(())
     })?;
     entries.sort_unstable();
     entries.dedup();
-    // Every part is written, also an empty one: the first tells how far the blocks reach.
-    for part in 0..PARTS {
-        let here = entries.iter().filter(|(hash, _)| part_of(*hash) == part);
-        let hashes: Vec<u8> = here.flat_map(|(hash, place)| hash.to_be_bytes().into_iter().chain(place.to_be_bytes())).collect();
-        let sql = "INSERT INTO sale_hashes (part, last, hashes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-        db.write(sql, values![i64::from(part), last, hashes])?;
-    }
-    Ok(true)
+    Ok(entries)
 }
 
-/// Notes sales that have changed after their block was written.
-pub(super) fn note_changed(db: &dyn Db, sales: &[Sale]) -> Result<(), Error> {
+/// Writes a block. From then on its sales are found by it.
+pub(in crate::store) fn write(db: &dyn Db, block: Block, entries: &[(u32, u16)]) -> Result<(), Error> {
+    let mut rest = entries;
+    // Every part is written, also an empty one: the first tells how far the blocks reach.
+    for part in 0..PARTS {
+        let (here, later) = rest.split_at(rest.partition_point(|(hash, _)| part_of(*hash) <= part));
+        rest = later;
+        let hashes: Vec<u8> =
+            here.iter().flat_map(|(hash, place)| hash.to_be_bytes().into_iter().chain(place.to_be_bytes())).collect();
+        let sql = "INSERT INTO sale_hashes (part, last, hashes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        db.write(sql, values![i64::from(part), block.last, hashes])?;
+    }
+    db.write("DELETE FROM sale_hashes WHERE part = ?1", values![BEGUN])
+}
+
+/// Notes sales that have changed after their block was written, or since it is being read.
+pub(in crate::store) fn note_changed(db: &dyn Db, sales: &[Sale]) -> Result<(), Error> {
     if sales.is_empty() {
         return Ok(());
     }
-    let sealed = sealed_through(db)?;
+    let begun: i64 = db.value("SELECT COALESCE(MAX(last), 0) FROM sale_hashes WHERE part = ?1", values![BEGUN])?;
+    let sealed = sealed_through(db)?.max(begun);
     let sql = "INSERT INTO sale_hashes_later (hash, sale) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
     for sale in sales.iter().filter(|sale| sale.id <= sealed) {
         let buyer = &sale.buyer;
@@ -143,10 +181,6 @@ fn by_key(db: &dyn Db, text: &str) -> Result<BTreeSet<SaleId>, Error> {
 
 fn sealed_through(db: &dyn Db) -> Result<SaleId, Error> {
     db.value("SELECT COALESCE(MAX(last), 0) FROM sale_hashes WHERE part = 0", &[])
-}
-
-fn next_block(sealed: SaleId) -> (SaleId, SaleId) {
-    (sealed + 1, sealed + BLOCK)
 }
 
 /// Everything by which a row of [`COLUMNS`] is known, but for the providers' ids, which have an index.

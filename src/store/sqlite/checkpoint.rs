@@ -19,7 +19,7 @@ const BUSY_INTERVAL: Duration = Duration::from_secs(2);
 /// A log of so many pages (of 4 KiB) is started anew: 32 MiB.
 const RESTART_PAGES: i64 = 8192;
 /// The writer folds so few pages quickly enough for nobody to notice.
-const FEW_PAGES: i64 = 512;
+const FEW_PAGES: i64 = 128;
 /// A writer that is always faster than the folding is not waited for longer than this.
 const PASSES_LIMIT: usize = 8;
 

@@ -15,7 +15,6 @@ const LEVELS: u32 = 2;
 
 /// A merge that is under way. The run that it writes is not listed before it is whole; a process that ends before starts again.
 pub(super) struct Merge {
-    id: i64,
     sources: Vec<Source>,
     writing: Writing,
     last: Option<Entry>,
@@ -41,7 +40,7 @@ pub(super) fn begin(runs: &[Arc<Run>], id: i64) -> Option<Merge> {
     let source = |run: &Arc<Run>| Source { run: Arc::clone(run), next_part: 0, entries: Vec::new() };
     let sources: Vec<Source> = chosen.map(source).collect();
     let at_most = sources.iter().map(|source| source.run.count()).sum();
-    Some(Merge { id, sources, writing: Writing::new(id, level + 1, at_most), last: None })
+    Some(Merge { sources, writing: Writing::new(id, level + 1, at_most), last: None })
 }
 
 /// The lowest level of which there are enough runs.
@@ -51,7 +50,7 @@ fn level(runs: &[Arc<Run>]) -> Option<u32> {
 
 impl Merge {
     pub(super) fn id(&self) -> i64 {
-        self.id
+        self.writing.id()
     }
 
     /// Writes about so many parts. Answers whether there is more to merge.

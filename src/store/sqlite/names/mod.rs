@@ -16,6 +16,7 @@ mod run;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rusqlite::{Connection, params};
@@ -31,8 +32,11 @@ use crate::store::sql::names::Named;
 
 /// A tail of so many entries is written as a run.
 const TAIL_LIMIT: usize = 65_536;
-/// So many parts of runs are written or swept in one step of the upkeep: a mebibyte.
-const STEP_PARTS: usize = 256;
+/// So many parts of runs are written or swept in one step of the upkeep, a quarter of a mebibyte: what waits for the writer waits for a
+/// step as well.
+const STEP_PARTS: usize = 64;
+/// So many rows of the log are removed in one step.
+const STEP_ROWS: usize = 1024;
 /// Bits of a place that say what goes by the name.
 const KIND_BITS: u32 = 3;
 
@@ -59,6 +63,10 @@ pub(super) struct Names {
     cache: Cache,
     /// Entries that are in no run.
     tail: BTreeSet<Entry>,
+    /// A full tail that is being written as a run.
+    ending: Option<Ending>,
+    /// Up to this row the log is in a run, and is being removed.
+    spent: Option<i64>,
     /// Hashes that the open transaction has looked for in vain: whoever writes has looked first.
     absent: HashSet<u64>,
     /// Those that the open transaction added.
@@ -71,6 +79,16 @@ pub(super) struct Names {
     merge: Option<Merge>,
     /// Runs that are not listed any more and still have parts.
     unlisted: Vec<i64>,
+}
+
+/// A full tail that is being written as a run, which is not listed before it is whole; a process that ends before starts again.
+struct Ending {
+    writing: Writing,
+    tail: BTreeSet<Entry>,
+    /// The last entry that was written.
+    last: Option<Entry>,
+    /// The last row of the log that is in it.
+    through: i64,
 }
 
 /// Makes sure, before a file is served, that all its names are there, and reads them.
@@ -118,6 +136,8 @@ impl Names {
             runs,
             cache: cache.clone(),
             tail: BTreeSet::new(),
+            ending: None,
+            spent: None,
             absent: HashSet::new(),
             added: Vec::new(),
             logged: 0,
@@ -152,7 +172,8 @@ impl Names {
         for run in &self.runs {
             run.find(db, hash, &mut found)?;
         }
-        found.extend(self.tail.range(Entry { hash, place: 0 }..=Entry { hash, place: u64::MAX }));
+        let tails = self.ending.iter().map(|ending| &ending.tail).chain([&self.tail]);
+        found.extend(tails.flat_map(|tail| tail.range(Entry { hash, place: 0 }..=Entry { hash, place: u64::MAX })));
         if found.is_empty() {
             self.absent.insert(hash);
         }
@@ -183,13 +204,29 @@ impl Names {
 
     /// Whether there is something to tidy.
     pub(super) fn wants_upkeep(&self) -> bool {
-        self.tail.len() >= TAIL_LIMIT || self.merge.is_some() || !self.unlisted.is_empty() || merge::is_due(&self.runs)
+        let is_ending = self.tail.len() >= TAIL_LIMIT || self.ending.is_some() || self.spent.is_some();
+        is_ending || self.merge.is_some() || !self.unlisted.is_empty() || merge::is_due(&self.runs)
     }
 
     /// One step of tidying, in a transaction of its own. Where it is not committed, all has to be [loaded](Names::load) anew.
     pub(super) fn tidy(&mut self, db: &Connection) -> Result<(), Error> {
-        if self.tail.len() >= TAIL_LIMIT {
-            self.end_tail(db)
+        if let Some(mut ending) = self.ending.take() {
+            if ending.step(db, STEP_PARTS)? {
+                self.ending = Some(ending);
+                return Ok(());
+            }
+            self.spent = Some(ending.through);
+            let run = ending.writing.list(db)?;
+            self.list(db, run)
+        } else if let Some(through) = self.spent.take() {
+            if self.shorten_log(db, through)? {
+                self.spent = Some(through);
+            }
+            Ok(())
+        } else if self.tail.len() >= TAIL_LIMIT {
+            let writing = Writing::new(self.next_run(), 0, self.tail.len());
+            self.ending = Some(Ending { writing, tail: std::mem::take(&mut self.tail), last: None, through: self.logged });
+            Ok(())
         } else if let Some(id) = self.unlisted.last().copied() {
             if !run::sweep(db, id, STEP_PARTS)? {
                 self.unlisted.pop();
@@ -211,15 +248,11 @@ impl Names {
         }
     }
 
-    /// Writes the tail as a run.
-    fn end_tail(&mut self, db: &Connection) -> Result<(), Error> {
-        let mut writing = Writing::new(self.next_run(), 0, self.tail.len());
-        for entry in std::mem::take(&mut self.tail) {
-            writing.push(db, entry)?;
-        }
-        let run = writing.list(db)?;
-        db.prepare_cached("DELETE FROM name_log WHERE id <= ?1")?.execute(params![self.logged])?;
-        self.list(db, run)
+    /// Removes some of the log, as far as it is in runs. Answers whether there may be more. The last row stays, so that no number is used
+    /// again: other processes know by it how far they have read.
+    fn shorten_log(&self, db: &Connection, through: i64) -> Result<bool, Error> {
+        let sql = "DELETE FROM name_log WHERE id < ?1 AND id IN (SELECT id FROM name_log ORDER BY id LIMIT ?2)";
+        Ok(db.prepare_cached(sql)?.execute(params![through, STEP_ROWS])? == STEP_ROWS)
     }
 
     fn list(&mut self, db: &Connection, run: Run) -> Result<(), Error> {
@@ -237,8 +270,9 @@ impl Names {
 
     /// A number that no run has, nor a remainder of one.
     fn next_run(&self) -> i64 {
-        let writing = self.merge.as_ref().map(Merge::id);
-        self.unlisted.iter().copied().chain(writing).fold(self.newest(), i64::max) + 1
+        let merging = self.merge.as_ref().map(Merge::id);
+        let ending = self.ending.as_ref().map(|ending| ending.writing.id());
+        self.unlisted.iter().copied().chain(merging).chain(ending).fold(self.newest(), i64::max) + 1
     }
 
     fn read_log(&mut self, db: &Connection) -> Result<(), Error> {
@@ -250,6 +284,22 @@ impl Names {
             self.tail.extend(run::read(bytes));
         }
         Ok(())
+    }
+}
+
+impl Ending {
+    /// Writes about so many parts. Answers whether there is more to write.
+    fn step(&mut self, db: &Connection, parts: usize) -> Result<bool, Error> {
+        let enough = self.writing.parts() + parts;
+        let start = self.last.map_or(Bound::Unbounded, Bound::Excluded);
+        for entry in self.tail.range((start, Bound::Unbounded)) {
+            if self.writing.parts() >= enough {
+                return Ok(true);
+            }
+            self.writing.push(db, *entry)?;
+            self.last = Some(*entry);
+        }
+        Ok(false)
     }
 }
 

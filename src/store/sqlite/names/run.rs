@@ -104,6 +104,11 @@ impl Writing {
         if self.part.len() == PART { self.end_part(db) } else { Ok(()) }
     }
 
+    /// The number of the run.
+    pub(super) fn id(&self) -> i64 {
+        self.run.id
+    }
+
     /// How many parts are written.
     pub(super) fn parts(&self) -> usize {
         self.run.parts()

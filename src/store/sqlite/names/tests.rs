@@ -51,6 +51,14 @@ impl Desk {
         }
     }
 
+    /// All steps of the upkeep that there are to do.
+    fn tidies(&mut self, file: &File) {
+        self.names(file, std::iter::empty());
+        while file.names_in_use().is_some_and(|names| names.wants_upkeep()) {
+            self.names(file, std::iter::empty());
+        }
+    }
+
     /// Everything is found, and what was never named is not.
     fn agrees(&self, file: &File, step: usize) {
         begin(file);
@@ -87,9 +95,7 @@ fn what_was_named_is_found_through_runs_merges_and_restarts() {
         desk.names(&file, next..next + batch);
         next += batch;
     }
-    for _ in 0..40 {
-        desk.names(&file, std::iter::empty());
-    }
+    desk.tidies(&file);
     let levels: Vec<u32> = file.names_in_use().unwrap().runs.iter().map(|run| run.level).collect();
     assert_eq!(levels.iter().filter(|level| **level == 1).count(), 1, "{levels:?}");
     assert!(levels.len() <= 3, "{levels:?}");
@@ -97,6 +103,30 @@ fn what_was_named_is_found_through_runs_merges_and_restarts() {
     assert_eq!(usize::try_from(left).unwrap(), levels.len(), "what was merged is swept");
     desk.agrees(&file, 7);
     desk.agrees(&desk.opens(), 11);
+}
+
+#[test]
+fn a_tail_that_is_being_written_is_found_and_one_that_was_cut_off_is_written_again() {
+    let mut desk = Desk::new();
+    let file = desk.opens();
+    desk.names(&file, 0..u64::try_from(TAIL_LIMIT).unwrap());
+    desk.names(&file, 1_000_000..1_000_100);
+    desk.names(&file, 1_000_100..1_000_200);
+    let count = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert!(file.names_in_use().unwrap().ending.is_some() && count("SELECT COUNT(*) FROM name_parts") > 0);
+    assert_eq!(count("SELECT COUNT(*) FROM name_runs"), 0);
+    desk.agrees(&file, 17);
+    desk.agrees(&desk.opens(), 17);
+    // As after a commit that failed.
+    file.forget();
+    desk.tidies(&file);
+    let (runs, rows) = (count("SELECT COUNT(*) FROM name_runs"), count("SELECT COUNT(*) FROM name_log"));
+    assert_eq!((runs, rows, count("SELECT COUNT(DISTINCT id / 16777216) FROM name_parts")), (1, 1, 1), "the last row stays");
+    let last = count("SELECT MAX(id) FROM name_log");
+    desk.names(&file, 2_000_000..2_000_001);
+    assert_eq!(count("SELECT MAX(id) FROM name_log"), last + 1);
+    desk.agrees(&file, 17);
+    desk.agrees(&desk.opens(), 17);
 }
 
 #[test]
@@ -138,8 +168,10 @@ fn a_run_that_is_not_whole_is_found_out_and_made_anew() {
     let file = desk.opens();
     // Two runs, of which the second loses a part: what is known of the first must not be taken for one that is made anew.
     let tail = u64::try_from(TAIL_LIMIT).unwrap();
-    desk.names(&file, 0..tail);
-    desk.names(&file, tail..2 * tail);
+    for numbers in [0..tail, tail..2 * tail] {
+        desk.names(&file, numbers);
+        desk.tidies(&file);
+    }
     let sql = "INSERT INTO inbox (id, source, received_at, headers, body, digest) VALUES (1, 'shop', 0, '[]', x'7b7d', x'0102');
          DELETE FROM name_parts WHERE id = (SELECT MAX(id) FROM name_parts)";
     file.execute_batch(sql).unwrap();
