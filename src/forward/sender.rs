@@ -26,9 +26,7 @@ const CLOCK_NOISE: Duration = Duration::from_secs(1);
 /// So long a commit waits for more to record, while enough is leased.
 const LINGER: Duration = Duration::from_millis(20);
 /// Steps for a fast upstream are so long apart: a commit costs much the same for one delivery as for ten.
-const GATHER: Duration = Duration::from_millis(5);
-/// And so long while webhooks wait for the disk: a provider waits for its answer, a sale can be forwarded a little later.
-const GATHER_PRESSED: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(10);
 /// Of a fast upstream so many times as many deliveries are leased ahead as may be under way, so that few commits serve many.
 const AHEAD: usize = 8;
 /// But never more than this: after a crash all of them may have been sent.
@@ -263,8 +261,7 @@ impl Sender {
                 self.send_ahead();
             }
         }
-        let gather = if self.store.is_pressed() { GATHER_PRESSED } else { GATHER };
-        self.next_step = tokio::time::Instant::now() + gather;
+        self.next_step = tokio::time::Instant::now() + GATHER;
     }
 
     /// Begins what is leased, as far as there is room and the limit allows.

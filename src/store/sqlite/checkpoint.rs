@@ -1,6 +1,7 @@
 //! Folds the write-ahead log into the file beside the commits, so that no commit has to.
 //!
-//! Passive passes on a connection of its own leave only a few pages; the writer then folds those and starts the log anew.
+//! Nothing is folded before the log is full, or nobody writes: a page that is written again and again is folded once. Passive passes on a
+//! connection of its own then leave only a few pages; the writer folds those and starts the log anew.
 //! Without that last step a busy log would never be started anew and would grow for ever.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -35,9 +36,11 @@ impl Checkpointer {
         let thread = std::thread::Builder::new()
             .name("store-checkpoint".to_owned())
             .spawn(move || {
-                let mut pause = INTERVAL;
+                let (mut pause, mut before) = (INTERVAL, None);
                 while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                    pause = if fold(&connection, &writer) { INTERVAL } else { BUSY_INTERVAL };
+                    let pages = pages(&connection);
+                    let is_hindered = !is_filling(before, pages) && !fold(&connection, &writer);
+                    (pause, before) = (if is_hindered { BUSY_INTERVAL } else { INTERVAL }, pages);
                 }
             })
             .map_err(|error| Error::Unusable(format!("the checkpoint thread cannot be started: {error}")))?;
@@ -54,7 +57,17 @@ impl Drop for Checkpointer {
     }
 }
 
-/// One look at the log. Answers whether nothing stood in the way.
+/// The pages in the log, where it can be looked at.
+fn pages(connection: &Connection) -> Option<i64> {
+    connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).ok()
+}
+
+/// Whether a log is still filling: much of what is in it will be written again, and is folded once instead of at every look.
+fn is_filling(before: Option<i64>, pages: Option<i64>) -> bool {
+    pages.is_some_and(|pages| pages < RESTART_PAGES) && pages != before
+}
+
+/// Folds what is in the log. Answers whether nothing stood in the way.
 fn fold(connection: &Connection, writer: &Handle) -> bool {
     match fold_in_passes(connection) {
         Ok(pages) => {
@@ -84,4 +97,17 @@ fn fold_in_passes(connection: &Connection) -> rusqlite::Result<i64> {
         folded_before = folded;
     }
     Ok(pages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_folded_once_it_is_full_or_nobody_writes() {
+        assert!(is_filling(None, Some(7)) && is_filling(Some(7), Some(8)) && is_filling(Some(RESTART_PAGES), Some(8)));
+        assert!(!is_filling(Some(8), Some(8)), "nobody writes");
+        assert!(!is_filling(Some(8), Some(RESTART_PAGES)), "it is full");
+        assert!(!is_filling(None, None), "it cannot be looked at: the fold says why");
+    }
 }
