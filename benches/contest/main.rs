@@ -42,7 +42,7 @@ type Failure = Box<dyn std::error::Error>;
 /// The rate of the open loop: webhooks a second.
 const OPEN_RATE: u32 = 1_000;
 const OPEN_CONNECTIONS: usize = 64;
-/// Of the longer cases so many rounds are made at most.
+/// Of the open loop and the longer cases so many rounds are made at most.
 const LONG_ROUNDS: usize = 3;
 
 fn main() -> Result<(), Failure> {
@@ -118,24 +118,27 @@ fn rate(options: &Options, report: &mut Report) {
 
 /// Requests at a fixed rate, as providers send them, beside the disk's own speed in the same minute.
 fn open(options: &Options, report: &mut Report) -> Result<(), Failure> {
-    for entry in report.entries.iter_mut().filter(|entry| entry.contender.kind != Kind::Floor) {
-        say(&format!("open loop: {}", entry.contender.title));
-        let time = Duration::from_secs(if options.quick { 3 } else { 15 });
-        let run = Run {
-            connections: OPEN_CONNECTIONS,
-            pace: Pace::Open(OPEN_RATE),
-            warm_up: Duration::from_secs(1),
-            time,
-            drain: Duration::from_secs(2),
-            sink_delay: options.sink_delay,
-            seed: seed(options, entry.contender, 100),
-        };
-        let mut syncs = measure::syncs(time / 6)?;
-        let measured = measure::measure(entry.contender, run);
-        syncs.extend(measure::syncs(time / 6)?);
-        match measured {
-            Ok(measured) => entry.open = Some(report::Open::new(measured, syncs)),
-            Err(error) => entry.faults.push(format!("open loop: {error}")),
+    let rounds = options.rounds.min(LONG_ROUNDS);
+    for round in 0..rounds {
+        for entry in report.entries.iter_mut().filter(|entry| entry.contender.kind != Kind::Floor) {
+            say(&format!("open loop, round {} of {rounds}: {}", round + 1, entry.contender.title));
+            let time = Duration::from_secs(if options.quick { 3 } else { 15 });
+            let run = Run {
+                connections: OPEN_CONNECTIONS,
+                pace: Pace::Open(OPEN_RATE),
+                warm_up: Duration::from_secs(1),
+                time,
+                drain: Duration::from_secs(2),
+                sink_delay: options.sink_delay,
+                seed: seed(options, entry.contender, 100 + round),
+            };
+            let mut syncs = measure::syncs(time / 6)?;
+            let measured = measure::measure(entry.contender, run);
+            syncs.extend(measure::syncs(time / 6)?);
+            match measured {
+                Ok(measured) => entry.open.push(report::Open::new(measured, syncs)),
+                Err(error) => entry.faults.push(format!("open loop: {error}")),
+            }
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ scripts/bench: salebridge and what people use instead of it, on this machine, un
   --quick            one short round; for seeing that everything works (about 5 minutes)
   --only A,B         only these contenders (the names are below)
   --phases A,B       of rate, open, faults, long; all by default (--quick leaves long out)
-  --rounds N         rounds of the rate, of which medians are shown (5); of the longer cases at most 3
+  --rounds N         rounds of the rate, of which medians are shown (5); of the open loop and the longer cases at most 3
   --seconds N        seconds of each round (8)
   --connections N    connections of the rate (128)
   --sink-ms N        milliseconds that the sink takes for each answer in rate, open and long (0)
