@@ -251,7 +251,7 @@ impl Names {
     /// Removes some of the log, as far as it is in runs. Answers whether there may be more. The last row stays, so that no number is used
     /// again: other processes know by it how far they have read.
     fn shorten_log(&self, db: &Connection, through: i64) -> Result<bool, Error> {
-        let sql = "DELETE FROM name_log WHERE id < ?1 AND id IN (SELECT id FROM name_log ORDER BY id LIMIT ?2)";
+        let sql = "DELETE FROM name_log WHERE id IN (SELECT id FROM name_log WHERE id < ?1 ORDER BY id LIMIT ?2)";
         Ok(db.prepare_cached(sql)?.execute(params![through, STEP_ROWS])? == STEP_ROWS)
     }
 
