@@ -408,7 +408,8 @@ pub trait Store: Send + Sync {
 
     /// Settles `requests`, the next ones that [`Store::unsettled`] gave: loads the part of the ledger that is `wanted`, lets `rules`
     /// change it, and writes the changes and that they are settled, all of it or nothing. `rules` may be called again where the
-    /// transaction has to be repeated.
+    /// transaction has to be repeated. A loss of power may undo the whole, until something is written that has to last, such as a claim:
+    /// then [`Store::unsettled`] gives them again.
     ///
     /// # Errors
     /// [`Error::Unavailable`]; then nothing is settled, and the same call may be made again. [`Error::Conflict`]: another replica

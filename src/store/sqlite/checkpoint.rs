@@ -1,25 +1,30 @@
 //! Folds the write-ahead log into the file beside the commits, so that no commit has to.
 //!
-//! Nothing is folded before the log is full, or nobody writes: a page that is written again and again is folded once. Passive passes on a
-//! connection of its own then leave only a few pages; the writer folds those and starts the log anew.
+//! A commit waits while the disk takes what was folded. So a log is folded often while it grows: what few pages came meanwhile are taken
+//! in a moment. Only in a burst nothing is folded before the log is full: a page that is written again and again is folded once.
+//! Passive passes on a connection of its own then leave only a few pages; the writer folds those and starts the log anew.
 //! Without that last step a busy log would never be started anew and would grow for ever.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, Row};
 
 use super::writer::Handle;
 use crate::store::Error;
 
 /// How often the log is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// How often at the most while it grows fast.
+const SHORT_INTERVAL: Duration = Duration::from_millis(50);
+/// Between two folds of a log that grows fast so many times as long passes as the one took: a slow disk is left to the commits.
+const REST: u32 = 4;
 /// How often while a reader stands in the way of starting the log anew.
 const BUSY_INTERVAL: Duration = Duration::from_secs(2);
 /// A log of so many pages (of 4 KiB) is started anew: 32 MiB.
 const RESTART_PAGES: i64 = 8192;
-/// The writer folds so few pages quickly enough for nobody to notice.
+/// So few pages are folded quickly enough for nobody to notice.
 const FEW_PAGES: i64 = 128;
 /// A writer that is always faster than the folding is not waited for longer than this.
 const PASSES_LIMIT: usize = 8;
@@ -36,11 +41,13 @@ impl Checkpointer {
         let thread = std::thread::Builder::new()
             .name("store-checkpoint".to_owned())
             .spawn(move || {
-                let (mut pause, mut before) = (INTERVAL, None);
+                let (mut pause, mut before) = (INTERVAL, 0);
                 while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                    let pages = pages(&connection);
-                    let is_hindered = !is_filling(before, pages) && !fold(&connection, &writer);
-                    (pause, before) = (if is_hindered { BUSY_INTERVAL } else { INTERVAL }, pages);
+                    let (log, started) = (Log::look(&connection), Instant::now());
+                    let grown = log.map_or(0, |log| log.grown(before));
+                    let is_hindered = is_due(log, grown, writer.is_pressed()) && !fold(&connection, &writer);
+                    pause = rest(is_hindered, grown, started.elapsed());
+                    before = log.map_or(0, |log| log.pages);
                 }
             })
             .map_err(|error| Error::Unusable(format!("the checkpoint thread cannot be started: {error}")))?;
@@ -57,14 +64,40 @@ impl Drop for Checkpointer {
     }
 }
 
-/// The pages in the log, where it can be looked at.
-fn pages(connection: &Connection) -> Option<i64> {
-    connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).ok()
+/// What is in the log.
+#[derive(Debug, Clone, Copy)]
+struct Log {
+    pages: i64,
+    folded: i64,
 }
 
-/// Whether a log is still filling: much of what is in it will be written again, and is folded once instead of at every look.
-fn is_filling(before: Option<i64>, pages: Option<i64>) -> bool {
-    pages.is_some_and(|pages| pages < RESTART_PAGES) && pages != before
+impl Log {
+    /// The log as it is, where it can be looked at.
+    fn look(connection: &Connection) -> Option<Self> {
+        let log = |row: &Row<'_>| Ok(Self { pages: row.get(1)?, folded: row.get(2)? });
+        connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], log).ok()
+    }
+
+    /// How many pages came since it had `before`, unless it was started anew.
+    const fn grown(self, before: i64) -> i64 {
+        if self.pages < before { self.pages } else { self.pages - before }
+    }
+}
+
+/// Whether to fold a log that has grown by so many pages since the last look. Where it cannot be looked at, the fold says why.
+fn is_due(log: Option<Log>, grown: i64, is_pressed: bool) -> bool {
+    let Some(Log { pages, folded }) = log else { return true };
+    let is_worth_it = pages - folded >= FEW_PAGES || (pages > folded && grown == 0);
+    pages >= RESTART_PAGES || (is_worth_it && !is_pressed)
+}
+
+/// So long until the next look.
+fn rest(is_hindered: bool, grown: i64, took: Duration) -> Duration {
+    match is_hindered {
+        true => BUSY_INTERVAL,
+        false if grown >= FEW_PAGES => (took * REST).clamp(SHORT_INTERVAL, INTERVAL),
+        false => INTERVAL,
+    }
 }
 
 /// Folds what is in the log. Answers whether nothing stood in the way.
@@ -104,10 +137,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_is_folded_once_it_is_full_or_nobody_writes() {
-        assert!(is_filling(None, Some(7)) && is_filling(Some(7), Some(8)) && is_filling(Some(RESTART_PAGES), Some(8)));
-        assert!(!is_filling(Some(8), Some(8)), "nobody writes");
-        assert!(!is_filling(Some(8), Some(RESTART_PAGES)), "it is full");
-        assert!(!is_filling(None, None), "it cannot be looked at: the fold says why");
+    fn it_is_folded_in_small_pieces_and_in_a_burst_once_it_is_full() {
+        let log = |pages, folded| Some(Log { pages, folded });
+        assert!(is_due(log(FEW_PAGES, 0), 1, false) && !is_due(log(FEW_PAGES, 1), 1, false), "a few are left for the next look");
+        assert!(is_due(log(8, 7), 0, false) && !is_due(log(8, 8), 0, false), "unless nobody writes");
+        assert!(!is_due(log(RESTART_PAGES - 1, 0), 1, true) && is_due(log(RESTART_PAGES, 0), 1, true));
+        assert!(is_due(log(RESTART_PAGES, RESTART_PAGES), 0, false), "it is to be started anew");
+        assert!(is_due(None, 0, true), "it cannot be looked at: the fold says why");
+        let grown = |before| Log { pages: 8, folded: 0 }.grown(before);
+        assert_eq!((grown(5), grown(8), grown(9)), (3, 0, 8));
+    }
+
+    #[test]
+    fn a_slow_disk_is_left_to_the_commits() {
+        let millis = Duration::from_millis;
+        assert_eq!(rest(false, FEW_PAGES, millis(2)), SHORT_INTERVAL);
+        assert_eq!(rest(false, FEW_PAGES, millis(50)), millis(200));
+        assert_eq!(rest(false, FEW_PAGES, millis(5_000)), INTERVAL);
+        assert_eq!((rest(false, FEW_PAGES - 1, millis(2)), rest(true, FEW_PAGES, millis(2))), (INTERVAL, BUSY_INTERVAL));
     }
 }

@@ -1,7 +1,7 @@
 //! A connection to a file, as the SQL of both stores sees it.
 
 use std::borrow::Cow;
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -29,9 +29,16 @@ const SQLITE: Dialect = Dialect {
     has_names: true,
 };
 
+/// The values of `PRAGMA synchronous`: a commit is never flushed, when the log is folded, or at once.
+const OFF: i64 = 0;
+const NORMAL: i64 = 1;
+const FULL: i64 = 2;
+
 /// A connection, and by what names things are found through it.
 pub(in crate::store) struct File {
     connection: Connection,
+    /// How commits are flushed, once that was asked.
+    synchronous: Cell<Option<i64>>,
     cache: Cache,
     packing: Arc<Packing>,
     names: RefCell<Known>,
@@ -49,7 +56,23 @@ enum Known {
 
 impl File {
     pub(super) fn new(connection: Connection, cache: &Cache, packing: &Arc<Packing>) -> Self {
-        Self { connection, cache: cache.clone(), packing: Arc::clone(packing), names: RefCell::new(Known::Nothing) }
+        let (cache, packing) = (cache.clone(), Arc::clone(packing));
+        Self { connection, synchronous: Cell::new(None), cache, packing, names: RefCell::new(Known::Nothing) }
+    }
+
+    /// Whether commits wait for the disk, from the next transaction on. Those of a scratch file never do.
+    pub(super) fn set_flush(&self, is_waited_for: bool) -> Result<(), Error> {
+        let wanted = if is_waited_for { FULL } else { NORMAL };
+        let present = match self.synchronous.take() {
+            Some(present) => present,
+            None => self.connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?,
+        };
+        let is_changed = present != OFF && present != wanted;
+        if is_changed {
+            self.connection.pragma_update(None, "synchronous", wanted)?;
+        }
+        self.synchronous.set(Some(if is_changed { wanted } else { present }));
+        Ok(())
     }
 
     /// A transaction begins: others may have written meanwhile.

@@ -1,6 +1,7 @@
 //! The embedded store: one SQLite file in WAL mode with `synchronous = FULL`, written by one thread.
 //!
-//! Every write of the process goes through the [`writer`], which puts all that waits into one transaction (group commit).
+//! Every write of the process goes through the [`writer`], which puts all that waits into one transaction (group commit). Only what follows
+//! from stored requests does not wait for the disk: a loss of power undoes it whole, and it is made anew.
 //! Reads use connections of their own. Checkpoints run beside the commits, not inside them. What is found by ids that come in no order is
 //! found by [`names`], because an index over such ids costs a page of the file for each row.
 
@@ -198,7 +199,7 @@ impl Store for Sqlite {
             fold(connection, &wanted, &requests, now, &mut rules)?;
             inbox::mark(connection, &requests)
         };
-        self.writer.run(settle).await
+        self.writer.derive(settle).await
     }
 
     fn due_fetches(&self, source: &str, now: Timestamp, limit: usize) -> Result<Vec<Fetching>, Error> {
@@ -232,7 +233,7 @@ impl Store for Sqlite {
             fetches::end(connection, &events)?;
             fold(connection, &wanted, &[], now, &mut rules)
         };
-        self.writer.run(settle).await
+        self.writer.derive(settle).await
     }
 
     async fn expire(&self, now: Timestamp, limit: usize, mut rules: Fold) -> Result<usize, Error> {
@@ -243,7 +244,7 @@ impl Store for Sqlite {
             ledger::write(connection, &slice.into_changes(), &[], now)?;
             Ok(count)
         };
-        self.writer.run(expire).await
+        self.writer.derive(expire).await
     }
 
     fn past(&self, which: &Past, after: RequestId, limit: usize) -> Result<Vec<PastRequest>, Error> {
@@ -328,9 +329,9 @@ impl Store for Sqlite {
     async fn seal_sales(&self, now: Timestamp) -> Result<bool, Error> {
         // A block is read beside the writer: a thousand sales would hold up whatever waits for it.
         let Some(block) = self.look(|db| search::next(db, now))? else { return Ok(false) };
-        self.writer.run(move |connection| search::begin(connection, block)).await?;
+        self.writer.derive(move |connection| search::begin(connection, block)).await?;
         let entries = self.look(|db| search::entries(db, block))?;
-        self.writer.run(move |connection| search::write(connection, block, &entries)).await?;
+        self.writer.derive(move |connection| search::write(connection, block, &entries)).await?;
         Ok(true)
     }
 

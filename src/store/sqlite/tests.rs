@@ -1,6 +1,7 @@
 //! What is done beside the writer.
 
 use super::*;
+use crate::domain::Headers;
 use crate::store::sql::Db;
 use crate::store::sql::row::sale;
 
@@ -35,4 +36,63 @@ async fn a_sale_that_changes_while_its_block_is_read_is_found_by_what_it_was_and
     assert_eq!(store.look(|db| search::next(db, now)).unwrap(), None);
     let left = "SELECT part FROM sale_hashes WHERE part > 63 OR last <> 1024";
     assert!(!store.look(|file| Ok(file.prepare(left)?.exists([])?)).unwrap());
+}
+
+#[tokio::test]
+async fn only_what_can_be_made_anew_does_not_wait_for_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&folder.path().join("flushes.db"), Access::Serve, 16).unwrap();
+    let synchronous = |file: &File| Ok(file.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))?);
+    assert_eq!(store.writer.run(synchronous).await.unwrap(), 2);
+    assert_eq!(store.writer.derive(synchronous).await.unwrap(), 1);
+    assert_eq!(store.writer.try_run(synchronous).await.unwrap(), 2);
+    // Where both wait for the writer, each still has what it needs.
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let held = store.writer.run(move |_| Ok(wait.recv().is_ok()));
+    let (derived, written) = (store.writer.derive(synchronous), store.writer.run(synchronous));
+    let release = async { go.send(()).unwrap() };
+    let (held, derived, written, ()) = tokio::join!(biased; held, derived, written, release);
+    assert!(held.unwrap());
+    assert_eq!((derived.unwrap(), written.unwrap()), (1, 2));
+}
+
+#[tokio::test]
+async fn what_a_loss_of_power_undoes_is_still_to_be_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("power.db");
+    let store = Sqlite::open(&path, Access::Serve, 16).unwrap();
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        let body = vec![number; 100];
+        let (source, received_at) = ("shop".to_owned(), Timestamp::UNIX_EPOCH);
+        let request = Request {
+            source,
+            headers: Headers::default(),
+            body,
+            query: None,
+            url: None,
+            path_token: None,
+            peer: None,
+            received_at,
+        };
+        let new = inbox::New::of(&request, store.packing.pack(&request), Some([number; 32]));
+        let Appended::New(id) = store.writer.append(new).await.unwrap() else { panic!("it is new") };
+        ids.push(id);
+    }
+    let log = folder.path().join("power.db-wal");
+    let flushed = log.metadata().unwrap().len();
+    store.settle(Wanted::default(), ids.clone(), Timestamp::UNIX_EPOCH, Box::new(|_| {})).await.unwrap();
+    let written = log.metadata().unwrap().len();
+    assert!(written > flushed && store.unsettled(0, 10).unwrap().is_empty());
+    // The file and as much of its log as was on the disk at the least, and at the most.
+    for (kept, unsettled) in [(flushed, ids.as_slice()), (written - 1, &ids), (written, &[])] {
+        let copy = folder.path().join(format!("copy-{kept}.db"));
+        std::fs::copy(&path, &copy).unwrap();
+        let bytes = std::fs::read(&log).unwrap();
+        std::fs::write(copy.with_extension("db-wal"), &bytes[..usize::try_from(kept).unwrap()]).unwrap();
+        let again = Sqlite::open(&copy, Access::Serve, 16).unwrap();
+        assert_eq!(again.unsettled(0, 10).unwrap().iter().map(|stored| stored.id).collect::<Vec<_>>(), unsettled);
+        again.settle(Wanted::default(), ids.clone(), Timestamp::UNIX_EPOCH, Box::new(|_| {})).await.unwrap();
+        assert!(again.unsettled(0, 10).unwrap().is_empty());
+    }
 }

@@ -35,7 +35,18 @@ pub(super) enum Upkeep {
 
 enum Job {
     Write(Task),
+    /// Makes what can be made anew from what is stored, and so need not be flushed.
+    Derive(Task),
     Checkpoint(oneshot::Sender<bool>),
+}
+
+/// Whether a commit waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flush {
+    /// It does: once it is answered, no loss of power undoes it.
+    Now,
+    /// It does not. A loss of power may undo it, with all that came after it; the next commit that waits takes it along.
+    Later,
 }
 
 /// The writing thread. Dropping it writes what waits, then ends it.
@@ -112,9 +123,21 @@ impl Writer {
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 
+    /// Runs a write whose outcome follows from what is stored, as [`Writer::run`] does, but does not wait for the disk. Where a loss of
+    /// power undoes it, whoever asked for it finds that it is still to be done.
+    pub(super) async fn derive<T, F>(&self, write: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&File) -> Result<T, Error> + Send + 'static,
+    {
+        let (task, answered) = task(move |connection| in_savepoint(connection, write));
+        self.jobs().send(Job::Derive(task)).await.map_err(|_| gone())?;
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
     /// Whether many writes wait for one another.
     pub(super) fn is_pressed(&self) -> bool {
-        self.handle.as_ref().is_some_and(|handle| handle.state.pressure.is_on(Instant::now()))
+        self.handle.as_ref().is_some_and(Handle::is_pressed)
     }
 
     fn jobs(&self) -> &mpsc::Sender<Job> {
@@ -156,6 +179,11 @@ impl Drop for Writer {
 }
 
 impl Handle {
+    /// Whether many writes wait for one another.
+    pub(super) fn is_pressed(&self) -> bool {
+        self.state.pressure.is_on(Instant::now())
+    }
+
     /// The disk has no room for what the log holds, or has it again. Without room nothing more is written: the log would take what
     /// becomes free, and what it holds could never be folded into the file.
     pub(super) fn set_full(&self, is_full: bool) {
@@ -190,9 +218,22 @@ where
 fn work(file: &File, upkeep: Upkeep, mut jobs: mpsc::Receiver<Job>, state: &State) {
     let is_full = &state.is_full;
     let mut batch = Vec::with_capacity(BATCH_LIMIT);
+    let (mut writes, mut derived, mut checkpoints) = (Vec::with_capacity(BATCH_LIMIT), Vec::new(), Vec::new());
     while jobs.blocking_recv_many(&mut batch, BATCH_LIMIT) > 0 {
         let written = batch.len();
-        write(file, batch.drain(..), is_full.load(Ordering::SeqCst));
+        for job in batch.drain(..) {
+            match job {
+                Job::Write(task) => writes.push(task),
+                Job::Derive(task) => derived.push(task),
+                Job::Checkpoint(done) => checkpoints.push(done),
+            }
+        }
+        // Who waits for the disk does not wait for what follows from it as well.
+        write(file, Flush::Now, writes.drain(..), is_full.load(Ordering::SeqCst));
+        write(file, Flush::Later, derived.drain(..), is_full.load(Ordering::SeqCst));
+        for done in checkpoints.drain(..) {
+            let _ = done.send(restart_log(file)); // an error says that the checkpointer has ended
+        }
         state.pressure.note(written + jobs.len(), Instant::now());
         if upkeep == Upkeep::Ours && !is_full.load(Ordering::SeqCst) {
             tidy(file);
@@ -201,30 +242,22 @@ fn work(file: &File, upkeep: Upkeep, mut jobs: mpsc::Receiver<Job>, state: &Stat
 }
 
 /// Writes a batch in one transaction and answers everyone after the commit.
-fn write(file: &File, batch: impl Iterator<Item = Job>, is_full: bool) {
-    let mut answers: Vec<Answer> = Vec::with_capacity(BATCH_LIMIT);
-    let mut checkpoints = Vec::new();
+fn write(file: &File, flush: Flush, batch: impl ExactSizeIterator<Item = Task>, is_full: bool) {
+    if batch.len() == 0 {
+        return;
+    }
     let started = Instant::now();
-    let begun = if is_full { Err(full()) } else { begin(file) };
-    for job in batch {
-        match job {
-            Job::Write(task) => answers.push(task(begun.clone().map(|()| file))),
-            Job::Checkpoint(done) => checkpoints.push(done),
-        }
-    }
+    let begun = if is_full { Err(full()) } else { begin(file, flush) };
+    let answers: Vec<Answer> = batch.map(|task| task(begun.clone().map(|()| file))).collect();
     let committed = begun.and_then(|()| end(file));
-    if !answers.is_empty() {
-        commit::note(started.elapsed(), answers.len(), committed.is_ok());
-    }
+    commit::note(started.elapsed(), answers.len(), committed.is_ok());
     for answer in answers {
         answer(committed.clone());
     }
-    for done in checkpoints {
-        let _ = done.send(restart_log(file)); // an error says that the checkpointer has ended
-    }
 }
 
-fn begin(file: &File) -> Result<(), Error> {
+fn begin(file: &File, flush: Flush) -> Result<(), Error> {
+    file.set_flush(flush == Flush::Now)?;
     execute(file, "BEGIN IMMEDIATE")?;
     file.begin();
     Ok(())
@@ -249,7 +282,7 @@ fn tidy(file: &File) {
     if !file.names_in_use().is_some_and(|names| names.wants_upkeep()) {
         return;
     }
-    let tidied = begin(file).and_then(|()| {
+    let tidied = begin(file, Flush::Later).and_then(|()| {
         let done = file.names().and_then(|mut names| names.tidy(file));
         if done.is_err() {
             drop(file.execute_batch("ROLLBACK"));
