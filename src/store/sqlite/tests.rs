@@ -92,7 +92,7 @@ async fn what_a_loss_of_power_undoes_is_still_to_be_done() {
         std::fs::write(copy.with_extension("db-wal"), &bytes[..usize::try_from(kept).unwrap()]).unwrap();
         let again = Sqlite::open(&copy, Access::Serve, 16).unwrap();
         assert_eq!(again.unsettled(0, 10).unwrap().iter().map(|stored| stored.id).collect::<Vec<_>>(), unsettled);
-        again.settle(Wanted::default(), ids.clone(), Timestamp::UNIX_EPOCH, Box::new(|_| {})).await.unwrap();
+        again.settle(Wanted::default(), unsettled.to_vec(), Timestamp::UNIX_EPOCH, Box::new(|_| {})).await.unwrap();
         assert!(again.unsettled(0, 10).unwrap().is_empty());
     }
 }
