@@ -60,7 +60,8 @@ async fn only_what_can_be_made_anew_does_not_wait_for_the_disk() {
 async fn what_a_loss_of_power_undoes_is_still_to_be_done() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("power.db");
-    let store = Sqlite::open(&path, Access::Serve, 16).unwrap();
+    // Nothing folds the log of a scratch file meanwhile.
+    let store = Sqlite::open(&path, Access::Scratch, 16).unwrap();
     let mut ids = Vec::new();
     for number in 0..3 {
         let body = vec![number; 100];
@@ -90,7 +91,7 @@ async fn what_a_loss_of_power_undoes_is_still_to_be_done() {
         std::fs::copy(&path, &copy).unwrap();
         let bytes = std::fs::read(&log).unwrap();
         std::fs::write(copy.with_extension("db-wal"), &bytes[..usize::try_from(kept).unwrap()]).unwrap();
-        let again = Sqlite::open(&copy, Access::Serve, 16).unwrap();
+        let again = Sqlite::open(&copy, Access::Scratch, 16).unwrap();
         assert_eq!(again.unsettled(0, 10).unwrap().iter().map(|stored| stored.id).collect::<Vec<_>>(), unsettled);
         again.settle(Wanted::default(), unsettled.to_vec(), Timestamp::UNIX_EPOCH, Box::new(|_| {})).await.unwrap();
         assert!(again.unsettled(0, 10).unwrap().is_empty());
