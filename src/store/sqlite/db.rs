@@ -39,6 +39,8 @@ pub(in crate::store) struct File {
     connection: Connection,
     /// How commits are flushed, once that was asked.
     synchronous: Cell<Option<i64>>,
+    /// The disk refused to flush: what was committed without waiting for it may be lost, and what comes after it with it.
+    is_doubtful: Cell<bool>,
     cache: Cache,
     packing: Arc<Packing>,
     names: RefCell<Known>,
@@ -57,7 +59,27 @@ enum Known {
 impl File {
     pub(super) fn new(connection: Connection, cache: &Cache, packing: &Arc<Packing>) -> Self {
         let (cache, packing) = (cache.clone(), Arc::clone(packing));
-        Self { connection, synchronous: Cell::new(None), cache, packing, names: RefCell::new(Known::Nothing) }
+        let (synchronous, is_doubtful) = (Cell::new(None), Cell::new(false));
+        Self { connection, synchronous, is_doubtful, cache, packing, names: RefCell::new(Known::Nothing) }
+    }
+
+    /// The disk refused to flush what was committed.
+    pub(super) fn doubt(&self) {
+        self.is_doubtful.set(true);
+    }
+
+    /// Where the log is doubtful, folds all of it into the file and begins it anew, before anything is written behind what may be lost.
+    pub(super) fn renew(&self) -> Result<(), Error> {
+        if self.is_doubtful.get() {
+            let is_busy: bool = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            if is_busy {
+                let text =
+                    "the disk refused to flush the log, which can only be written again once nobody reads it; it is tried again";
+                return Err(Error::Unavailable(text.to_owned()));
+            }
+            self.is_doubtful.set(false);
+        }
+        Ok(())
     }
 
     /// Whether commits wait for the disk, from the next transaction on. Those of a scratch file never do.

@@ -97,3 +97,29 @@ async fn what_a_loss_of_power_undoes_is_still_to_be_done() {
         assert!(again.unsettled(0, 10).unwrap().is_empty());
     }
 }
+
+const COUNT: &str = "SELECT COUNT(*) FROM sales";
+
+#[tokio::test]
+async fn nothing_is_written_behind_what_the_disk_refused_to_flush() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("doubt.db");
+    let store = Sqlite::open(&path, Access::Scratch, 16).unwrap();
+    let count = |file: &File| Ok(file.query_row(COUNT, [], |row| row.get::<_, i64>(0))?);
+    let doubt = |file: &File| {
+        file.busy_timeout(Duration::ZERO)?;
+        file.doubt();
+        Ok(())
+    };
+    store.writer.run(|file| Ok(file.execute_batch(SALES)?)).await.unwrap();
+    let reader = connect(&path, Access::Visit).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    assert_eq!(reader.query_row(COUNT, [], |row| row.get::<_, i64>(0)).unwrap(), 1025);
+    store.writer.run(doubt).await.unwrap();
+    assert!(matches!(store.writer.derive(count).await, Err(Error::Unavailable(_))), "somebody reads the log");
+    reader.execute_batch("COMMIT").unwrap();
+    let log = || folder.path().join("doubt.db-wal").metadata().unwrap().len();
+    let before = log();
+    assert_eq!(store.writer.derive(count).await.unwrap(), 1025);
+    assert!(before > 0 && log() == 0, "all of it is in the file");
+}

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rusqlite::ffi::SQLITE_IOERR_FSYNC;
 use tokio::sync::{mpsc, oneshot};
 
 use super::db::File;
@@ -60,6 +61,8 @@ pub(super) struct Writer {
 struct State {
     /// True while the disk has no room for what the log holds.
     is_full: AtomicBool,
+    /// True where the disk refused to flush the log for a checkpoint.
+    is_doubtful: AtomicBool,
     pressure: Pressure,
 }
 
@@ -190,6 +193,11 @@ impl Handle {
         self.state.is_full.store(is_full, Ordering::SeqCst);
     }
 
+    /// The disk refused to flush the log.
+    pub(super) fn doubt(&self) {
+        self.state.is_doubtful.store(true, Ordering::SeqCst);
+    }
+
     /// Lets the writer fold the rest of the log into the file, between two commits, and start the log anew. Answers whether it
     /// could: a reader that looks at the old log stands in the way.
     pub(super) fn restart_log(&self) -> bool {
@@ -228,6 +236,9 @@ fn work(file: &File, upkeep: Upkeep, mut jobs: mpsc::Receiver<Job>, state: &Stat
                 Job::Checkpoint(done) => checkpoints.push(done),
             }
         }
+        if state.is_doubtful.swap(false, Ordering::SeqCst) {
+            file.doubt();
+        }
         // Who waits for the disk does not wait for what follows from it as well.
         write(file, Flush::Now, writes.drain(..), is_full.load(Ordering::SeqCst));
         write(file, Flush::Later, derived.drain(..), is_full.load(Ordering::SeqCst));
@@ -257,6 +268,7 @@ fn write(file: &File, flush: Flush, batch: impl ExactSizeIterator<Item = Task>, 
 }
 
 fn begin(file: &File, flush: Flush) -> Result<(), Error> {
+    file.renew()?;
     file.set_flush(flush == Flush::Now)?;
     execute(file, "BEGIN IMMEDIATE")?;
     file.begin();
@@ -266,7 +278,7 @@ fn begin(file: &File, flush: Flush) -> Result<(), Error> {
 /// Commits, with the names of what was written; or nothing of the transaction stays.
 fn end(file: &File) -> Result<(), Error> {
     let written = file.names_in_use().map_or(Ok(()), |mut names| names.write(file));
-    let committed = written.and_then(|()| execute(file, "COMMIT"));
+    let committed = written.and_then(|()| finish(file));
     if committed.is_err() {
         // The commit failed (a full disk): nothing of the batch may stay open.
         if !file.is_autocommit() {
@@ -275,6 +287,21 @@ fn end(file: &File) -> Result<(), Error> {
         file.forget();
     }
     committed
+}
+
+fn finish(file: &File) -> Result<(), Error> {
+    let committed = file.prepare_cached("COMMIT").and_then(|mut statement| statement.execute([]));
+    // After a flush that failed the system may take for written what is not: a later one says nothing of it.
+    if committed.as_ref().is_err_and(is_unflushed) {
+        file.doubt();
+    }
+    committed?;
+    Ok(())
+}
+
+/// Whether the disk refused to flush.
+pub(super) fn is_unflushed(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_FSYNC)
 }
 
 /// One step of tidying the names, where there is something to tidy.
