@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, Row};
 
-use super::writer::{Handle, is_unflushed};
+use super::writer::Handle;
 use crate::store::Error;
 
 /// How often the log is looked at.
@@ -110,9 +110,6 @@ fn fold(connection: &Connection, writer: &Handle) -> bool {
         Err(error) => {
             let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
             writer.set_full(is_full);
-            if is_unflushed(&error) {
-                writer.doubt();
-            }
             tracing::warn!(%error, "a checkpoint failed; the next one tries again");
             is_full // there may be room again at any moment
         }

@@ -61,8 +61,6 @@ pub(super) struct Writer {
 struct State {
     /// True while the disk has no room for what the log holds.
     is_full: AtomicBool,
-    /// True where the disk refused to flush the log for a checkpoint.
-    is_doubtful: AtomicBool,
     pressure: Pressure,
 }
 
@@ -121,9 +119,7 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&File) -> Result<T, Error> + Send + 'static,
     {
-        let (task, answered) = task(move |connection| in_savepoint(connection, write));
-        self.jobs().send(Job::Write(task)).await.map_err(|_| gone())?;
-        answered.await.unwrap_or_else(|_| Err(gone()))
+        self.queue(Job::Write, write).await
     }
 
     /// Runs a write whose outcome follows from what is stored, as [`Writer::run`] does, but does not wait for the disk. Where a loss of
@@ -133,8 +129,16 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&File) -> Result<T, Error> + Send + 'static,
     {
+        self.queue(Job::Derive, write).await
+    }
+
+    async fn queue<T, F>(&self, job: fn(Task) -> Job, write: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&File) -> Result<T, Error> + Send + 'static,
+    {
         let (task, answered) = task(move |connection| in_savepoint(connection, write));
-        self.jobs().send(Job::Derive(task)).await.map_err(|_| gone())?;
+        self.jobs().send(job(task)).await.map_err(|_| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 
@@ -193,11 +197,6 @@ impl Handle {
         self.state.is_full.store(is_full, Ordering::SeqCst);
     }
 
-    /// The disk refused to flush the log.
-    pub(super) fn doubt(&self) {
-        self.state.is_doubtful.store(true, Ordering::SeqCst);
-    }
-
     /// Lets the writer fold the rest of the log into the file, between two commits, and start the log anew. Answers whether it
     /// could: a reader that looks at the old log stands in the way.
     pub(super) fn restart_log(&self) -> bool {
@@ -235,9 +234,6 @@ fn work(file: &File, upkeep: Upkeep, mut jobs: mpsc::Receiver<Job>, state: &Stat
                 Job::Derive(task) => derived.push(task),
                 Job::Checkpoint(done) => checkpoints.push(done),
             }
-        }
-        if state.is_doubtful.swap(false, Ordering::SeqCst) {
-            file.doubt();
         }
         // Who waits for the disk does not wait for what follows from it as well.
         write(file, Flush::Now, writes.drain(..), is_full.load(Ordering::SeqCst));
@@ -291,7 +287,6 @@ fn end(file: &File) -> Result<(), Error> {
 
 fn finish(file: &File) -> Result<(), Error> {
     let committed = file.prepare_cached("COMMIT").and_then(|mut statement| statement.execute([]));
-    // After a flush that failed the system may take for written what is not: a later one says nothing of it.
     if committed.as_ref().is_err_and(is_unflushed) {
         file.doubt();
     }
@@ -299,8 +294,9 @@ fn finish(file: &File) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the disk refused to flush.
-pub(super) fn is_unflushed(error: &rusqlite::Error) -> bool {
+/// Whether the disk refused to flush. Linux says so once to everyone who has the file open (fsync(2)), so the writer is told even where it
+/// was a checkpoint that met it; afterwards pages count as written that are not.
+fn is_unflushed(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_FSYNC)
 }
 
@@ -375,6 +371,13 @@ mod tests {
         pressure.note(PRESSED, now);
         pressure.note(1, now);
         assert!(pressure.is_on(now + PRESSED_FOR / 2) && !pressure.is_on(now + PRESSED_FOR));
+    }
+
+    #[test]
+    fn a_refused_flush_is_told_from_a_full_disk() {
+        let error = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        assert!(is_unflushed(&error(SQLITE_IOERR_FSYNC)));
+        assert!(!is_unflushed(&error(rusqlite::ffi::SQLITE_FULL)) && !is_unflushed(&error(rusqlite::ffi::SQLITE_IOERR_WRITE)));
     }
 
     #[tokio::test]
