@@ -90,6 +90,18 @@ async fn of_few_requests_nothing_is_learned_nor_of_such_as_retention_removes() {
     }
 }
 
+#[actix_web::test]
+async fn it_is_learned_from_what_is_settled_however_many_wait() {
+    let desk = Desk::in_a_file(configured(""));
+    receives(&desk, 0..MANY).await;
+    // As if many more had come that are not settled yet.
+    let late = "CREATE TEMP TABLE late AS SELECT * FROM inbox ORDER BY id DESC LIMIT 1; UPDATE late SET id = id + 1000000;
+        INSERT INTO inbox SELECT * FROM late;";
+    rusqlite::Connection::open(&desk.path).unwrap().execute_batch(late).unwrap();
+    assert_eq!(desk.store().learn(desk.now).await.unwrap(), 1);
+    assert!(dictionary(&desk).contains("checkout.session.completed"));
+}
+
 /// What a file's only dictionary holds.
 fn dictionary(desk: &Desk) -> String {
     let file = rusqlite::Connection::open(&desk.path).unwrap();

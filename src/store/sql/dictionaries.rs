@@ -6,7 +6,7 @@ use crate::domain::{Request, RequestId, Timestamp};
 use crate::store::Error;
 use crate::store::packing::{Packing, SAMPLES_LIMIT, SAMPLES_LIMIT_BYTES};
 
-/// Samples are looked for among so many of the newest requests.
+/// Samples are looked for among so many of the newest requests that are settled.
 const WINDOW: RequestId = 20_000;
 /// Fewer say too little about those to come.
 const SAMPLES_LEAST: usize = 64;
@@ -42,8 +42,10 @@ pub(in crate::store) fn adopt(db: &dyn Db, packing: &Packing, source: &str, more
 /// The newest requests of a source that belong to sales, enough to learn from; none where there are too few. A dictionary holds pieces of
 /// what it was learned from, and retention never removes these.
 pub(in crate::store) fn samples(db: &dyn Db, source: &str) -> Result<Vec<Request>, Error> {
-    let sql = "SELECT id FROM inbox WHERE id > (SELECT COALESCE(MAX(id), 0) FROM inbox) - ?1 AND source = ?2
-         AND EXISTS (SELECT 1 FROM events WHERE events.request = inbox.id AND events.sale IS NOT NULL) ORDER BY id DESC LIMIT ?3";
+    // In a burst the newest are not settled for a while: however many wait, there are samples.
+    let sql =
+        "SELECT DISTINCT request FROM events WHERE request > (SELECT COALESCE(MAX(request), 0) FROM events) - ?1 AND source = ?2
+         AND sale IS NOT NULL ORDER BY request DESC LIMIT ?3";
     let ids: Vec<RequestId> = db.rows(sql, values![WINDOW, source, SAMPLES_LIMIT], |row| row.get(0))?;
     let (mut found, mut bytes) = (Vec::new(), 0);
     for id in ids {
