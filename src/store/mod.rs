@@ -193,7 +193,7 @@ pub struct Claimed {
     pub id: DeliveryId,
     /// The lease under which it was handed out.
     pub lease: LeaseNumber,
-    /// True where its sale did not change any more before this claim.
+    /// True where the invoice id under which it is sent stands in its sale already.
     pub is_frozen: bool,
     /// Attempts made before this one.
     pub attempts: u32,

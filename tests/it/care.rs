@@ -111,7 +111,7 @@ const DAMAGES: [(&str, &str); 32] = [
     ("UPDATE sales SET adjustments = 2 WHERE id = 1", "sale_adjustments"),
     ("UPDATE deliveries SET sale = 98 WHERE id = 1", "delivery_sale"),
     ("UPDATE deliveries SET state = 'sending' WHERE id = 1", "delivery_lease"),
-    ("UPDATE sales SET sent_as = NULL WHERE id = 1", "delivery_sent"),
+    ("UPDATE sales SET sent_as = NULL; UPDATE deliveries SET lease = 0", "delivery_sent"),
     ("UPDATE attempts SET outcome = 'retry' WHERE delivery = 1", "delivery_accepted"),
     ("UPDATE deliveries SET attempts = 7 WHERE id = 1", "delivery_attempts"),
     ("UPDATE deliveries SET number = 1 WHERE id = 1", "step_amount"),

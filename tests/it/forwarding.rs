@@ -6,11 +6,12 @@ use std::time::Duration;
 use salebridge::domain::AttemptOutcome;
 use salebridge::domain::DeliveryState::{self, Dead, Delivered, Due, Duplicate, Sending};
 use salebridge::store::{Attempt, Forgotten, Lease, Retry};
+use serde_json::json;
 use wiremock::ResponseTemplate;
 
 use crate::harness::desk::{Desk, configured, lease};
 use crate::harness::flaky::{Faults, Flaky};
-use crate::harness::webhooks::{stripe_checkout, who};
+use crate::harness::webhooks::{stripe, stripe_checkout, who};
 use crate::harness::{Bridge, database};
 
 async fn with_a_sale(bridge: &Bridge, number: u32) {
@@ -416,4 +417,27 @@ async fn a_dead_letter_shows_the_whole_request_and_the_answer_without_secrets() 
         assert!(attempt.request.contains(part), "{part}: {}", attempt.request);
     }
     assert_eq!((attempt.answer.as_str(), attempt.outcome.as_str()), (r#"{"error":"amount must be a string"}"#, "rejected"));
+}
+
+/// The invoice ids that stand in the sales of a file as frozen.
+fn frozen(desk: &Desk) -> Vec<Option<String>> {
+    let file = rusqlite::Connection::open(&desk.path).unwrap();
+    let mut select = file.prepare("SELECT sent_as FROM sales ORDER BY id").unwrap();
+    let rows = select.query_map([], |row| row.get(0)).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+#[actix_web::test]
+async fn a_claim_writes_into_a_sale_only_while_something_may_be_learned_of_its_buyer() {
+    let desk = Desk::in_a_file(configured(""));
+    desk.hears("stripe", &stripe_checkout(1, &who("c-1", "user_1"))).await;
+    desk.hears("stripe", &stripe_checkout(2, &json!({"customerExternalId": "user_2"}))).await;
+    assert_eq!(desk.store().claim(lease("cutmeshort", desk.now)).await.unwrap().claimed.len(), 2);
+    assert_eq!(frozen(&desk), [None, Some("pi_2".to_owned())]);
+    assert!(desk.store().check().unwrap().findings.is_empty());
+    // A stronger id is learned: the one under which it was sent is written with it.
+    let tie = json!({"id": "inpay_1", "invoice": "in_1", "payment": {"payment_intent": "pi_1", "type": "payment_intent"}, "customer": "cus_1"});
+    desk.hears("stripe", &stripe("evt_tie", "invoice_payment.paid", &tie)).await;
+    assert_eq!(frozen(&desk), [Some("pi_1".to_owned()), Some("pi_2".to_owned())]);
+    assert_eq!(desk.store().delivery(1).unwrap().unwrap().invoice_id.as_deref(), Some("pi_1"));
 }

@@ -162,8 +162,8 @@ const RULES: [Rule; 30] = [
     ),
     rule(
         "delivery_sent",
-        "a delivery was tried, but its sale is not marked as sent, so that it could still change (delivery)",
-        "SELECT COUNT(*), MIN(d.id) FROM deliveries d JOIN sales s ON s.id = d.sale WHERE s.sent_as IS NULL
+        "a delivery was tried, but neither it nor its sale says so, and the sale could still change (delivery)",
+        "SELECT COUNT(*), MIN(d.id) FROM deliveries d JOIN sales s ON s.id = d.sale WHERE s.sent_as IS NULL AND d.lease = 0
          AND (d.state IN ('sending', 'delivered', 'duplicate', 'unattributed') OR EXISTS (SELECT 1 FROM attempts a WHERE a.delivery = d.id))",
     ),
     rule(

@@ -69,13 +69,18 @@ pub(in crate::store) fn claim(db: &dyn Db, lease: &Lease, holder: i64) -> Result
     let until = clock + (lease.until.duration_since(lease.now));
     let take = "UPDATE deliveries SET state = 'sending', leased_until = ?2, updated_at = ?3, counts_repeats = ?4, lease = ?5,
          leased_by = ?6 WHERE id = ?1";
+    // From now on what is sent of a sale does not change: the lease says so to whoever reads it. It is written into the sale itself where
+    // that is looked for: while something may still be learned of the buyer, and where another process folds at this moment. A row of a
+    // kilobyte is not written again for nothing.
     let freeze = "UPDATE sales SET sent_as = ?2 WHERE id = ?1 AND sent_as IS NULL";
     for claimed in &found {
         let counts_repeats =
             if claimed.outgoing.adjustment.is_some() { lease.counts_repeated_adjustments } else { lease.counts_repeats };
         db.write(take, values![claimed.id, until.as_millisecond(), now, counts_repeats, claimed.lease, holder])?;
-        if !claimed.is_frozen {
-            db.write(freeze, values![claimed.sale, claimed.outgoing.sale.invoice_id])?;
+        let sale = &claimed.outgoing.sale;
+        let is_looked_for = db.dialect().is_shared || sale.click_id.is_none() || sale.customer_external_id.is_none();
+        if is_looked_for && !claimed.is_frozen {
+            db.write(freeze, values![claimed.sale, sale.invoice_id])?;
         }
     }
     Ok(Claims { claimed: found, not_before })

@@ -5,7 +5,7 @@
 
 use super::inbox::BODY_BYTES;
 use super::names::SHOWN_IDENTITIES;
-use super::row::{origin_from, sale as read_sale, scope_from};
+use super::row::{SALES, origin_from, sale as read_sale, scope_from};
 use super::story::sale_view;
 use super::views::{received, request_view, select_deliveries};
 use super::{Db, Row, Value, question, values};
@@ -111,7 +111,7 @@ pub(in crate::store) fn sales(db: &dyn Db, filter: &SaleFilter, paging: &Paging)
     }
     let numbered = Numbered { table: "sales", id: "id", bounded: !is_parked && !filter.is_double };
     let (rest, next) = numbered.narrow(db, paging, &mut conditions)?;
-    let sales = db.rows(&format!("SELECT * FROM sales {rest}"), &conditions.values, read_sale)?;
+    let sales = db.rows(&format!("{SALES} {rest}"), &conditions.values, read_sale)?;
     let views = sales.iter().map(|sale| sale_view(db, sale)).collect::<Result<Vec<_>, Error>>()?;
     Ok(page(views, paging, next, |sale| sale.id))
 }

@@ -6,13 +6,15 @@ use serde_json::Value;
 
 use super::{Db, Row, Unchanged, values};
 use crate::domain::{
-    Adjustment, AdjustmentKind, Buyer, Currency, EventName, Found, Mode, Money, Origin, Reason, Sale, SaleState, Scope,
-    Statement, from_millis,
+    Adjustment, AdjustmentKind, Buyer, Currency, EventName, Found, Key, Mode, Money, Origin, Reason, Sale, SaleState, Scope,
+    Statement, from_millis, invoice_id_of,
 };
 use crate::store::Error;
 
-/// Selects a sale whole. Its columns come in the order of the table, which [`sale`] and [`write_sale`] follow.
-pub(super) const SALE_BY_ID: &str = "SELECT * FROM sales WHERE id = ?1";
+/// Selects sales whole. The columns come in the order of the table, which [`sale`] and [`write_sale`] follow; after them, whether a
+/// delivery of the sale was ever claimed.
+pub(in crate::store) const SALES: &str =
+    "SELECT sales.*, EXISTS (SELECT 1 FROM deliveries WHERE deliveries.sale = sales.id AND deliveries.lease > 0) FROM sales";
 
 /// The columns of a statement, which [`statement`] follows.
 pub(super) const STATEMENT_COLUMNS: &str = "request, position, kind, provider_id, amount_minor, currency, cumulative, at";
@@ -67,7 +69,7 @@ pub(super) fn write_sale(db: &dyn Db, sql: &str, sale: &Sale) -> Result<(), Erro
     )
 }
 
-/// Reads a sale from a row of the table.
+/// Reads a sale from a row of [`SALES`].
 pub(in crate::store) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
     let trail: Value = serde_json::from_str(row.text(13)?)?;
     let found = |column: usize, name: &str| -> Result<Option<Found>, Error> {
@@ -83,6 +85,7 @@ pub(in crate::store) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
         _ => return Err(damaged("the state of a sale")),
     };
     let currency = Currency::from_code(row.text(6)?).ok_or_else(|| damaged("the currency of a sale"))?;
+    let keys: Vec<Key> = serde_json::from_str(row.text(14)?)?;
     Ok(Sale {
         id: row.get(0)?,
         source: text(row, 1)?,
@@ -98,7 +101,8 @@ pub(in crate::store) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
             email: found(11, "email")?,
             name: found(12, "name")?,
         },
-        keys: serde_json::from_str(row.text(14)?)?,
+        sent_as: sent_as(row.get(27)?, row.get(33)?, &keys),
+        keys,
         renewal: row.get(15)?,
         awaits: serde_json::from_str(row.text(16)?)?,
         seen: serde_json::from_str(row.text(17)?)?,
@@ -106,13 +110,18 @@ pub(in crate::store) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
         without_click: reason(row, 23)?,
         request: row.get(25)?,
         counted_at: from_millis(row.get(26)?),
-        sent_as: row.get(27)?,
         proof: json(row, 28)?,
         teller: json(row, 29)?,
         paid_at: from_millis(row.get(30)?),
         taken_back: row.get(31)?,
         adjustments: row.get(32)?,
     })
+}
+
+/// The invoice id under which a sale was handed to a sender. A claim only writes it where others look for it (see
+/// [`super::deliveries::claim`]); until something of the sale is written again, its keys still give the same.
+fn sent_as(written: Option<String>, is_claimed: bool, keys: &[Key]) -> Option<String> {
+    written.or_else(|| invoice_id_of(keys).filter(|_| is_claimed))
 }
 
 /// A scope as it is stored.

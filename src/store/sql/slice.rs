@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::names::{self, place_values, read_identity};
-use super::row::{SALE_BY_ID, STATEMENT_COLUMNS, sale, scope, scope_from, statement};
+use super::row::{SALES, STATEMENT_COLUMNS, sale, scope, scope_from, statement};
 use super::{Db, Name, Value, question, values};
 use crate::attribute::{Hint, Pending, Place, Slice, Wanted, person_scope};
 use crate::domain::{Mode, RequestId, Sale, SaleId, SaleState, Scope, Timestamp, from_millis};
@@ -57,7 +57,7 @@ pub(in crate::store) fn expired(db: &dyn Db, now: Timestamp, limit: usize) -> Re
     // Before any sale is locked.
     db.hold(&Vec::new)?;
     let sql = format!(
-        "SELECT * FROM sales WHERE state = 'waiting' AND waits_until <= ?1 ORDER BY waits_until LIMIT ?2{}",
+        "{SALES} WHERE state = 'waiting' AND waits_until <= ?1 ORDER BY waits_until LIMIT ?2{}",
         db.dialect().skip_locked
     );
     db.query(&sql, values![now.as_millisecond(), limit], &mut |row| {
@@ -96,7 +96,7 @@ impl<'a> Loading<'a> {
 
     fn sales(&mut self, ids: &BTreeSet<SaleId>) -> Result<(), Error> {
         let questions: Vec<Question> = ids.iter().map(|id| question![id]).collect();
-        let sql = format!("{SALE_BY_ID}{}", self.db.dialect().for_update);
+        let sql = format!("{SALES} WHERE id = ?1{}", self.db.dialect().for_update);
         self.db.query_all(&sql, &questions, &mut |_, row| {
             let sale = sale(row)?;
             self.sales.insert(sale.id, sale);

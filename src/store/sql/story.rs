@@ -6,7 +6,7 @@ use super::row::{STATEMENT_COLUMNS, origin, statement};
 use super::views::{EVENT_COLUMNS, event_view, select_deliveries};
 use super::{Db, values};
 use crate::attribute::Choice;
-use crate::domain::{Balance, Found, Key, Sale, SaleId, SaleState, Statement, invoice_id};
+use crate::domain::{Balance, Found, Key, Sale, SaleId, SaleState, Statement, invoice_id, invoice_id_of};
 use crate::store::{AdjustmentView, BalanceView, DoubleView, Error, EventView, SaleView};
 
 /// A sale with all that is known of it.
@@ -48,10 +48,12 @@ pub(super) fn sale_view(db: &dyn Db, sale: &Sale) -> Result<SaleView, Error> {
 
 /// Sales that were sent as well and turned out to be the same purchase, with their timelines.
 pub(super) fn double_counts(db: &dyn Db, id: SaleId) -> Result<Vec<DoubleView>, Error> {
-    let sql = "SELECT first + second - ?1, d.request, s.sent_as FROM double_counts d JOIN sales s ON s.id = first + second - ?1
-               WHERE first = ?1 OR second = ?1 ORDER BY 1";
-    let found: Vec<(SaleId, i64, Option<String>)> =
-        db.rows(sql, values![id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let sql = "SELECT first + second - ?1, d.request, s.sent_as, s.keys FROM double_counts d
+               JOIN sales s ON s.id = first + second - ?1 WHERE first = ?1 OR second = ?1 ORDER BY 1";
+    let found: Vec<(SaleId, i64, Option<String>)> = db.rows(sql, values![id], |row| {
+        let keys: Vec<Key> = serde_json::from_str(row.text(3)?)?;
+        Ok((row.get(0)?, row.get(1)?, row.get::<Option<String>>(2)?.or_else(|| invoice_id_of(&keys))))
+    })?;
     let view = |(sale, tied_by, invoice_id)| {
         let deliveries = select_deliveries(db, "WHERE d.sale = ?1 ORDER BY d.id", values![sale])?;
         Ok(DoubleView { sale, invoice_id, tied_by, events: events(db, sale)?, deliveries })

@@ -1,7 +1,7 @@
 //! What people and programs are shown: listings, newest first, and single rows with their story.
 
 use super::inbox::{self, BODY_BYTES};
-use super::row::{SALE_BY_ID, damaged, sale as read_sale};
+use super::row::{SALES, damaged, sale as read_sale};
 use super::story::{double_counts, sale_view};
 use super::{Db, Row, Value, values};
 use crate::domain::{
@@ -17,12 +17,12 @@ const DELIVERY_COLUMNS: &str = "d.id, d.sale, d.upstream, d.state, d.attempts, d
 pub(super) const EVENT_COLUMNS: &str = "request, kind, outcome, code, reason, sale, at";
 
 pub(in crate::store) fn sales(db: &dyn Db, limit: usize) -> Result<Vec<SaleView>, Error> {
-    let sales = db.rows("SELECT * FROM sales ORDER BY id DESC LIMIT ?1", values![limit], read_sale)?;
+    let sales = db.rows(&format!("{SALES} ORDER BY id DESC LIMIT ?1"), values![limit], read_sale)?;
     sales.iter().map(|sale| sale_view(db, sale)).collect()
 }
 
 pub(in crate::store) fn sale(db: &dyn Db, id: SaleId) -> Result<Option<SaleView>, Error> {
-    let Some(sale) = db.row(SALE_BY_ID, values![id], read_sale)? else { return Ok(None) };
+    let Some(sale) = db.row(&format!("{SALES} WHERE id = ?1"), values![id], read_sale)? else { return Ok(None) };
     Ok(Some(SaleView { double_counts: double_counts(db, id)?, ..sale_view(db, &sale)? }))
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::Headers;
 use crate::store::sql::Db;
-use crate::store::sql::row::sale;
+use crate::store::sql::row::{self, sale};
 
 /// More than a block of sales, each of a customer of its own.
 const SALES: &str = r#"WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1025)
@@ -25,7 +25,7 @@ async fn a_sale_that_changes_while_its_block_is_read_is_found_by_what_it_was_and
     let change = |file: &File| {
         file.execute_batch("UPDATE sales SET customer_external_id = 'somebody' WHERE id = 7")?;
         let db: &dyn Db = file;
-        let changed = db.rows("SELECT * FROM sales WHERE id = 7", &[], sale)?;
+        let changed = db.rows(&[row::SALES, " WHERE id = 7"].concat(), &[], sale)?;
         search::note_changed(file, &changed)
     };
     store.writer.run(change).await.unwrap();

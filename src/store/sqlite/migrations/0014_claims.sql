@@ -1,0 +1,2 @@
+-- Nothing is laid out anew. From here on a claim does not write into a complete sale that it is being sent; the lease of the delivery says
+-- it. A program of an earlier layout would take such a sale for one that may still change, so it must not open the file.
