@@ -98,6 +98,17 @@ pub enum Origin {
     },
 }
 
+impl Origin {
+    /// The kind of place as it is written.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Request { .. } => "request",
+            Self::Memory { .. } => "memory",
+            Self::Fallback { .. } => "fallback",
+        }
+    }
+}
+
 /// What may stand in for the team's own customer id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

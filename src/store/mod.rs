@@ -10,6 +10,7 @@ mod place;
 mod postgres;
 mod refused;
 mod report;
+mod shorthand;
 mod sql;
 mod sqlite;
 mod upgrade;

@@ -84,7 +84,7 @@ async fn refuses(desk: &Desk) {
 }
 
 /// What is done to a file by hand, and the rule that finds it.
-const DAMAGES: [(&str, &str); 32] = [
+const DAMAGES: [(&str, &str); 37] = [
     ("UPDATE inbox SET digest = (SELECT digest FROM inbox WHERE id = 1) WHERE id = 2", "request_once"),
     ("UPDATE events SET source = 'money', unique_id = 'one' WHERE request IN (1, 2)", "event_once"),
     ("INSERT INTO sale_keys (scope, kind, value, sale) SELECT scope, kind, value, 2 FROM sale_keys WHERE sale = 1", "key_once"),
@@ -109,6 +109,11 @@ const DAMAGES: [(&str, &str); 32] = [
     ("UPDATE sales SET state = 'merged', merged_into = 2 WHERE id = 2", "sale_merged"),
     ("UPDATE sales SET taken_back = -1 WHERE id = 1", "sale_amount"),
     ("UPDATE sales SET adjustments = 2 WHERE id = 1", "sale_adjustments"),
+    ("UPDATE sales SET notes = x'28b52ffd' WHERE id = 2", "sale_notes"),
+    ("UPDATE sales SET notes = (SELECT notes FROM identities LIMIT 1) WHERE id = 2", "sale_notes"),
+    ("UPDATE identities SET notes = x'28b52ffd'", "identity_notes"),
+    ("UPDATE attempts SET sent = substr(sent, 1, 9)", "attempt_request"),
+    ("UPDATE sales SET click_from = NULL", "sale_click_from"),
     ("UPDATE deliveries SET sale = 98 WHERE id = 1", "delivery_sale"),
     ("UPDATE deliveries SET state = 'sending' WHERE id = 1", "delivery_lease"),
     ("UPDATE sales SET sent_as = NULL; UPDATE deliveries SET lease = 0", "delivery_sent"),

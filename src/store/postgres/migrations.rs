@@ -7,13 +7,14 @@ use crate::store::upgrade::{newer, older};
 use crate::store::{Error, UpgradeView};
 
 /// All migrations, oldest first. A released one is never edited.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_tallies.sql"),
     include_str!("migrations/0003_alarms.sql"),
     include_str!("migrations/0004_refused.sql"),
     include_str!("migrations/0005_found.sql"),
     include_str!("migrations/0006_packed.sql"),
+    include_str!("migrations/0007_shorthand.sql"),
 ];
 
 /// The advisory lock under which the layout is changed: the letters of "salebrid".

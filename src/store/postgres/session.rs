@@ -37,7 +37,7 @@ const POSTGRES: Dialect = Dialect {
     is_settled: "NOT EXISTS (SELECT 1 FROM unsettled WHERE unsettled.request = inbox.id)",
     count_unsettled: "(SELECT COUNT(*) FROM unsettled)",
     oldest_unsettled: "SELECT i.received_at FROM unsettled u JOIN inbox i ON i.id = u.request ORDER BY u.request LIMIT 1",
-    click_from: "CAST(trail AS JSONB) #>> '{clickId,from}'",
+    click_from: "CASE WHEN notes IS NULL THEN CAST(trail AS JSONB) #>> '{clickId,from}' ELSE click_from END",
     is_shared: true,
     has_names: false,
 };

@@ -2,8 +2,9 @@
 //!
 //! A rule stands here only if no code path breaks it. It finds damage by hand, by a disk, or by a fault of ours; it mends nothing.
 
-use super::Db;
-use super::row::damaged;
+use super::copy::places;
+use super::row::{self, damaged};
+use super::{Db, Value, names};
 use crate::store::{CheckView, Error, FindingView};
 
 /// A rule: its name, what is wrong where it is broken, and the count of what breaks it with the first number.
@@ -23,7 +24,7 @@ const IS_SETTLED: &str = "{is_settled}";
 /// The same for how the click of a sale was come by.
 const CLICK_FROM: &str = "{click_from}";
 
-const RULES: [Rule; 30] = [
+const RULES: [Rule; 31] = [
     rule(
         "request_once",
         "two requests have one fingerprint, so a repeat was stored (request)",
@@ -151,6 +152,11 @@ const RULES: [Rule; 30] = [
         "SELECT COUNT(*), MIN(s.id) FROM sales s WHERE s.adjustments <> (SELECT COUNT(*) FROM adjustments a WHERE a.sale = s.id)",
     ),
     rule(
+        "sale_click_from",
+        "a sale has a click, but does not say how it was come by, or has none and says it (sale)",
+        "SELECT COUNT(*), MIN(id) FROM sales WHERE (click_id IS NULL) <> ({click_from} IS NULL)",
+    ),
+    rule(
         "delivery_sale",
         "the sale of a delivery is gone (delivery)",
         "SELECT COUNT(*), MIN(id) FROM deliveries WHERE NOT EXISTS (SELECT 1 FROM sales WHERE sales.id = deliveries.sale)",
@@ -206,6 +212,9 @@ const RULES: [Rule; 30] = [
     ),
 ];
 
+/// So many notes are read at once.
+const PAGE: usize = 1000;
+
 const COUNTS: &str = "SELECT (SELECT COUNT(*) FROM inbox), (SELECT COUNT(*) FROM sales), (SELECT COUNT(*) FROM deliveries)";
 
 /// Checks every rule, and counts.
@@ -223,6 +232,7 @@ pub(in crate::store) fn check(db: &dyn Db) -> Result<CheckView, Error> {
             &sql.replace(IS_SETTLED, db.dialect().is_settled).replace(CLICK_FROM, db.dialect().click_from),
         )?;
     }
+    notes(db, &mut view)?;
     Ok(view)
 }
 
@@ -233,6 +243,47 @@ pub(in crate::store) fn judge(db: &dyn Db, view: &mut CheckView, name: &str, wro
     view.checks += 1;
     if count > 0 {
         view.findings.push(FindingView { name: name.to_owned(), wrong: wrong.to_owned(), count, example });
+    }
+    Ok(())
+}
+
+/// What stands in shorthand has to be readable, and to be what its reader expects. It is read a page at a time.
+fn notes(db: &dyn Db, view: &mut CheckView) -> Result<(), Error> {
+    let identity = if db.has_names() { "id" } else { "scope, customer" };
+    for (name, wrong, table, column, key) in [
+        ("sale_notes", "what is noted of a sale cannot be read (sale)", "sales", "notes", "id"),
+        ("identity_notes", "what is noted of a customer cannot be read", "identities", "notes", identity),
+        ("attempt_request", "what an attempt sent cannot be read (delivery)", "attempts", "sent", "delivery, number"),
+    ] {
+        view.checks += 1;
+        let width = key.split(", ").count();
+        let (mut count, mut example, mut last): (u64, Option<i64>, Vec<Value<'static>>) = (0, None, Vec::new());
+        loop {
+            let after = if last.is_empty() { String::new() } else { format!("AND ({key}) > ({})", places(width)) };
+            let sql =
+                format!("SELECT {column}, {key} FROM {table} WHERE {column} IS NOT NULL {after} ORDER BY {key} LIMIT {PAGE}");
+            let (asked, mut found) = (std::mem::take(&mut last), 0);
+            db.query(&sql, &asked, &mut |row| {
+                found += 1;
+                last = (1..=width).map(|place| row.owned(place)).collect::<Result<_, Error>>()?;
+                let is_readable = match table {
+                    "sales" => row::notes_of(row, 0).is_ok(),
+                    "identities" => names::notes_of(row, 0).is_ok(),
+                    _ => row.shorthand(0).is_ok(),
+                };
+                if !is_readable {
+                    count += 1;
+                    example = example.or(row.get(1).ok());
+                }
+                Ok(())
+            })?;
+            if found < PAGE {
+                break;
+            }
+        }
+        if count > 0 {
+            view.findings.push(FindingView { name: name.to_owned(), wrong: wrong.to_owned(), count, example });
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Db, Field, Row, Value, values};
+use super::{Db, Value, values};
 use crate::store::Error;
 
 /// So many rows are written in one transaction.
@@ -38,11 +38,15 @@ pub(in crate::store) const TABLES: [Table; 21] = [
         1,
         "id, source, scope, event, rank, amount_minor, currency, at, customer, customer_external_id, click_id, email, name, trail, keys, \
          renewal, awaits, seen, state, waits_until, merged_into, parked_code, parked_reason, click_code, click_reason, request, \
-         counted_at, sent_as, proof, teller, paid_at, taken_back, adjustments",
+         counted_at, sent_as, proof, teller, paid_at, taken_back, adjustments, notes, click_from",
     ),
     table("sale_keys", 0, "scope, kind, value, sale"),
     table("sale_groups", 0, "scope, kind, value, sale"),
-    table("identities", 0, "scope, customer, customer_external_id, customer_origin, customer_at, clicks, first_seen, last_seen"),
+    table(
+        "identities",
+        0,
+        "scope, customer, customer_external_id, customer_origin, customer_at, clicks, first_seen, last_seen, notes",
+    ),
     table("hints", 3, "scope, kind, value, hint"),
     table("adjustments", 2, "request, position, source, scope, sale, kind, provider_id, amount_minor, currency, cumulative, at"),
     table("double_counts", 2, "first, second, request"),
@@ -54,7 +58,7 @@ pub(in crate::store) const TABLES: [Table; 21] = [
         "id, sale, upstream, number, amount_minor, taken_back, state, due_at, tried_since, leased_until, counts_repeats, attempts, \
          last_status, last_reason, upstream_id, made_at, updated_at, lease, leased_by, limited, maybe_since",
     ),
-    table("attempts", 2, "delivery, number, started_at, finished_at, outcome, status, reason, request, answer"),
+    table("attempts", 2, "delivery, number, started_at, finished_at, outcome, status, reason, request, answer, sent"),
     table("upstreams", 1, "name, paused, reason, since, by_hand"),
     table("tallies", 6, "what, hour, source, label, currency, shard, number, units, rest, last_at"),
     table("sale_hashes", 2, "part, last, hashes"),
@@ -90,7 +94,7 @@ impl Table {
         let (mut rows, mut bytes): (Vec<Values>, usize) = (Vec::new(), 0);
         db.query(&sql, &after, &mut |row| {
             if bytes < BATCH_LIMIT_BYTES {
-                let read = (0..columns.len()).map(|column| owned(row, column)).collect::<Result<Values, Error>>()?;
+                let read = (0..columns.len()).map(|column| row.owned(column)).collect::<Result<Values, Error>>()?;
                 bytes += read.iter().map(size).sum::<usize>();
                 rows.push(read);
             }
@@ -142,17 +146,9 @@ pub(in crate::store) fn complete(database: &dyn Db, settled_through: i64) -> Res
     Ok(u64::try_from(unsettled).unwrap_or(u64::MAX))
 }
 
-fn places(count: usize) -> String {
+/// The places of so many values, in their order.
+pub(super) fn places(count: usize) -> String {
     (1..=count).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ")
-}
-
-fn owned(row: &Row<'_>, column: usize) -> Result<Value<'static>, Error> {
-    Ok(match row.field(column)? {
-        None => Value::Null,
-        Some(Field::Integer(value)) => Value::Integer(value),
-        Some(Field::Text(text)) => Value::owned(text.to_owned()),
-        Some(Field::Blob(bytes)) => Value::Blob(bytes.to_owned().into()),
-    })
 }
 
 fn size(value: &Value<'_>) -> usize {

@@ -1,12 +1,12 @@
 //! The queue of deliveries: claimed under a lease, recorded, paused.
 
-use super::row::{damaged, scope_from};
+use super::row::{INVOICE_ID, damaged, invoice_id, scope_from};
 use super::{Db, Row, Value, adjustments, question, tallies, values};
 use crate::domain::{
-    AdjustmentStep, AttemptOutcome, Currency, DeliveryId, EventName, Key, Limiter, Money, Outgoing, SaleEvent, SaleId, Scope,
-    Tallied, Tallies, Tally, Timestamp, from_millis, invoice_id_of,
+    AdjustmentStep, AttemptOutcome, Currency, DeliveryId, EventName, Limiter, Money, Outgoing, SaleEvent, SaleId, Scope, Tallied,
+    Tallies, Tally, Timestamp, from_millis,
 };
-use crate::store::{Attempt, Claimed, Claims, Error, Lease, LeaseNumber};
+use crate::store::{Attempt, Claimed, Claims, Error, Lease, LeaseNumber, shorthand};
 
 /// What happened to an attempt whose process died.
 const CUT_OFF: &str = "salebridge ended before the answer came; it may or may not have been accepted";
@@ -35,7 +35,7 @@ fn end_leases(
     for (id, counts_repeats, _) in lapsed.into_iter().filter(|(id, _, holder)| is_dead(*holder, *id)) {
         let sql =
             "INSERT INTO attempts SELECT id, (SELECT COALESCE(MAX(number), 0) + 1 FROM attempts WHERE delivery = deliveries.id),
-             updated_at, updated_at, 'unknown', NULL, CAST(?2 AS TEXT), '', '' FROM deliveries WHERE id = ?1";
+             updated_at, updated_at, 'unknown', NULL, CAST(?2 AS TEXT), '', '', NULL FROM deliveries WHERE id = ?1";
         db.write(sql, values![id, CUT_OFF])?;
         let (state, reason) = if counts_repeats { ("dead", format!("{CUT_OFF}; {LOOK}")) } else { ("due", CUT_OFF.to_owned()) };
         let sql = "UPDATE deliveries SET state = ?2, last_reason = ?3, leased_until = NULL, last_status = NULL,
@@ -60,10 +60,8 @@ pub(in crate::store) fn claim(db: &dyn Db, lease: &Lease, holder: i64) -> Result
     if is_paused_by_hand(db, upstream)? {
         return Ok(Claims::default());
     }
-    let sql = format!(
-        "{OUTGOING} WHERE d.upstream = ?1 AND d.state = 'due' AND d.due_at <= ?2 ORDER BY d.due_at, d.id LIMIT ?3{}",
-        db.dialect().skip_locked_with_sale
-    );
+    let due = "d.upstream = ?1 AND d.state = 'due' AND d.due_at <= ?2 ORDER BY d.due_at, d.id LIMIT ?3";
+    let sql = outgoing_where(&[due, db.dialect().skip_locked_with_sale].concat());
     let mut found: Vec<Claimed> = db.rows(&sql, values![upstream, now, lease.limit], read)?;
     let not_before = if db.dialect().is_shared && !found.is_empty() { shared_slots(db, lease, clock, &mut found)? } else { None };
     let until = clock + (lease.until.duration_since(lease.now));
@@ -116,18 +114,22 @@ fn shared_slots(db: &dyn Db, lease: &Lease, now: Timestamp, found: &mut Vec<Clai
     Ok(has_more.then(|| lease.now + limiter.next_at().duration_since(now)))
 }
 
-/// A delivery with all that is told by it, in the columns that [`read`] follows.
-const OUTGOING: &str = "SELECT d.id, d.sale, d.number, d.amount_minor, d.taken_back, d.attempts, d.tried_since, d.made_at,
-     CASE WHEN d.number = 0 THEN d.upstream_id
-         ELSE (SELECT o.upstream_id FROM deliveries o WHERE o.sale = d.sale AND o.upstream = d.upstream AND o.number = 0) END,
-     s.source, s.scope, s.event, s.amount_minor, s.currency, s.at, s.customer_external_id, s.click_id, s.email, s.name, s.renewal,
-     s.sent_as, CASE WHEN s.sent_as IS NULL THEN s.keys END, d.lease, d.limited, s.request,
-     (SELECT i.received_at FROM inbox i WHERE i.id = s.request)
-     FROM deliveries d JOIN sales s ON s.id = d.sale";
+/// Selects deliveries with all that is told by them, in the columns that [`read`] follows.
+fn outgoing_where(rest: &str) -> String {
+    format!(
+        "SELECT d.id, d.sale, d.number, d.amount_minor, d.taken_back, d.attempts, d.tried_since, d.made_at,
+         CASE WHEN d.number = 0 THEN d.upstream_id
+             ELSE (SELECT o.upstream_id FROM deliveries o WHERE o.sale = d.sale AND o.upstream = d.upstream AND o.number = 0) END,
+         s.source, s.scope, s.event, s.amount_minor, s.currency, s.at, s.customer_external_id, s.click_id, s.email, s.name, s.renewal,
+         {INVOICE_ID}, d.lease, d.limited, s.request,
+         (SELECT i.received_at FROM inbox i WHERE i.id = s.request)
+         FROM deliveries d JOIN sales s ON s.id = d.sale WHERE {rest}"
+    )
+}
 
 /// A delivery with all that an attempt of it would send.
 pub(in crate::store) fn outgoing(db: &dyn Db, id: DeliveryId) -> Result<Option<Claimed>, Error> {
-    db.row(&format!("{OUTGOING} WHERE d.id = ?1"), values![id], read)
+    db.row(&outgoing_where("d.id = ?1"), values![id], read)
 }
 
 fn read(row: &Row<'_>) -> Result<Claimed, Error> {
@@ -136,18 +138,13 @@ fn read(row: &Row<'_>) -> Result<Claimed, Error> {
     let adjustment = minor.zip(taken_back).map(|(minor, taken_back)| AdjustmentStep { number, minor, taken_back, at });
     let Scope { mode, .. } = scope_from(row.text(10)?)?;
     let currency = Currency::from_code(row.text(13)?).ok_or_else(|| damaged("the currency of a sale"))?;
-    let (sent_as, keys): (Option<String>, Option<String>) = (row.get(20)?, row.get(21)?);
-    let is_frozen = sent_as.is_some();
-    let invoice_id = match keys {
-        Some(keys) => invoice_id_of(&serde_json::from_str::<Vec<Key>>(&keys)?),
-        None => sent_as,
-    };
+    let is_frozen = row.field(20)?.is_some();
     let sale = SaleEvent {
         event: EventName::parse(row.text(11)?).ok_or_else(|| damaged("the event of a sale"))?,
         customer_external_id: row.get(15)?,
         money: Money { minor: row.get(12)?, currency },
         click_id: row.get(16)?,
-        invoice_id,
+        invoice_id: invoice_id(row, 20)?,
         timestamp: from_millis(row.get(14)?),
         email: row.get(17)?,
         name: row.get(18)?,
@@ -155,14 +152,14 @@ fn read(row: &Row<'_>) -> Result<Claimed, Error> {
     let (source, is_renewal, upstream_id) = (row.get(9)?, row.get(19)?, row.get(8)?);
     Ok(Claimed {
         id: row.get(0)?,
-        lease: row.get::<LeaseNumber>(22)? + 1,
+        lease: row.get::<LeaseNumber>(23)? + 1,
         is_frozen,
         sale: row.get(1)?,
         attempts: row.get(5)?,
-        limited: row.get(23)?,
+        limited: row.get(24)?,
         tried_since: row.get::<Option<i64>>(6)?.map(from_millis),
-        request: row.get(24)?,
-        received_at: row.get::<Option<i64>>(25)?.map(from_millis),
+        request: row.get(25)?,
+        received_at: row.get::<Option<i64>>(26)?.map(from_millis),
         outgoing: Outgoing { sale, source, mode, is_renewal, adjustment, upstream_id },
     })
 }
@@ -204,7 +201,7 @@ pub(in crate::store) fn next_due(db: &dyn Db, upstream: &str) -> Result<Option<T
 
 pub(in crate::store) fn record(db: &dyn Db, attempts: &[Attempt]) -> Result<(), Error> {
     let insert = "INSERT INTO attempts VALUES (?1, (SELECT COALESCE(MAX(number), 0) + 1 FROM attempts WHERE delivery = ?1),
-         ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+         ?2, ?3, ?4, ?5, ?6, '', ?7, ?8)";
     // What somebody else has leased meanwhile is theirs to judge, but what was accepted is accepted.
     let update = "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = attempts + ?4, last_status = ?5, last_reason = ?6,
          updated_at = ?7, leased_until = NULL, tried_since = CASE WHEN ?4 <> 0 THEN COALESCE(tried_since, ?8) ELSE tried_since END,
@@ -215,7 +212,7 @@ pub(in crate::store) fn record(db: &dyn Db, attempts: &[Attempt]) -> Result<(), 
         let (started_at, finished_at) = (attempt.started_at.as_millisecond(), attempt.finished_at.as_millisecond());
         let Attempt { delivery, status, reason, request, answer, .. } = attempt;
         let outcome = attempt.outcome.as_str();
-        db.write(insert, values![delivery, started_at, finished_at, outcome, status, reason, request, answer])?;
+        db.write(insert, values![delivery, started_at, finished_at, outcome, status, reason, answer, shorthand::write(request)])?;
         db.write(
             update,
             values![

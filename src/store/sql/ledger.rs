@@ -77,15 +77,15 @@ fn put_deliveries(db: &dyn Db, changes: &Changes, millis: i64) -> Result<(), Err
 }
 
 const INSERT_SALE: &str =
-    "INSERT INTO sales VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
-     ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)";
+    "INSERT INTO sales VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, '', '', ?14, '', '', ?15, ?16, ?17, ?18, ?19,
+     ?20, ?21, ?22, ?23, ?24, '', '', ?25, ?26, ?27, ?28, ?29)";
 
 const UPDATE_SALE: &str =
     "UPDATE sales SET source = ?2, scope = ?3, event = ?4, rank = ?5, amount_minor = ?6, currency = ?7, at = ?8,
-     customer = ?9, customer_external_id = ?10, click_id = ?11, email = ?12, name = ?13, trail = ?14, keys = ?15,
-     renewal = ?16, awaits = ?17, seen = ?18, state = ?19, waits_until = ?20, merged_into = ?21, parked_code = ?22,
-     parked_reason = ?23, click_code = ?24, click_reason = ?25, request = ?26, counted_at = ?27, sent_as = ?28,
-     proof = ?29, teller = ?30, paid_at = ?31, taken_back = ?32, adjustments = ?33 WHERE id = ?1";
+     customer = ?9, customer_external_id = ?10, click_id = ?11, email = ?12, name = ?13, trail = '', keys = '',
+     renewal = ?14, awaits = '', seen = '', state = ?15, waits_until = ?16, merged_into = ?17, parked_code = ?18,
+     parked_reason = ?19, click_code = ?20, click_reason = ?21, request = ?22, counted_at = ?23, sent_as = ?24,
+     proof = '', teller = '', paid_at = ?25, taken_back = ?26, adjustments = ?27, notes = ?28, click_from = ?29 WHERE id = ?1";
 
 fn put_statement(db: &dyn Db, new: &NewStatement) -> Result<(), Error> {
     let sql = "INSERT INTO adjustments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (request, position)

@@ -4,12 +4,12 @@
 //! holds few rows, or none, and says where the next one begins. What a person has to look at has an index and no such bound.
 
 use super::inbox::BODY_BYTES;
-use super::names::SHOWN_IDENTITIES;
-use super::row::{SALES, origin_from, sale as read_sale, scope_from};
+use super::names::{CUSTOMER_OF_SCOPE, SHOWN_IDENTITIES, read_identity, whose};
+use super::row::{SALES, sale as read_sale};
 use super::story::sale_view;
 use super::views::{received, request_view, select_deliveries};
 use super::{Db, Row, Value, question, values};
-use crate::domain::{Click, Currency, DeliveryState, Money, SaleId, from_millis};
+use crate::domain::{Click, Currency, DeliveryState, Identity, Money, SaleId, from_millis};
 use crate::store::{
     AdjustmentFilter, ClickView, DeliveryFilter, DeliveryView, Error, IdentityView, ListedAdjustmentView, PAGE_LIMIT, Page,
     Paging, RequestFilter, RequestView, SaleFilter, SaleView,
@@ -236,10 +236,7 @@ pub(in crate::store) fn identities(db: &dyn Db, customer: &str) -> Result<Vec<Id
         of_provider.all(db, &[question![customer]], &mut |_, row| add(row))?;
     } else {
         for scope in scopes(db)? {
-            let sql =
-                "SELECT scope, customer, customer_external_id, customer_origin, clicks, first_seen, last_seen FROM identities
-                 WHERE scope = ?1 AND customer = ?2";
-            db.query(sql, values![scope, customer], &mut add)?;
+            db.query(CUSTOMER_OF_SCOPE, values![scope, customer], &mut add)?;
         }
     }
     of_team.all(db, &[question![customer]], &mut |_, row| add(row))?;
@@ -257,19 +254,18 @@ fn scopes(db: &dyn Db) -> Result<Vec<String>, Error> {
 }
 
 fn identity(row: &Row<'_>) -> Result<IdentityView, Error> {
-    let scope = scope_from(row.text(0)?)?;
-    let origin: Option<String> = row.get(3)?;
-    let told_by = origin.map(|origin| Ok::<_, Error>(origin_from(&serde_json::from_str(&origin)?)?.request())).transpose()?;
-    let clicks: Vec<Click> = serde_json::from_str(row.text(4)?)?;
+    let (scope, customer) = whose(row)?;
+    let Identity { customer_external_id, clicks, first_seen, last_seen } = read_identity(row)?;
+    let (customer_external_id, told_by) = customer_external_id.map(|(found, _)| (found.value, found.origin.request())).unzip();
     Ok(IdentityView {
         account: scope.account.to_string(),
         mode: scope.mode.as_str().to_owned(),
-        customer: row.get(1)?,
-        customer_external_id: row.get(2)?,
+        customer,
+        customer_external_id,
         told_by,
         clicks: clicks.iter().map(click).collect(),
-        first_seen: from_millis(row.get(5)?).to_string(),
-        last_seen: from_millis(row.get(6)?).to_string(),
+        first_seen: first_seen.to_string(),
+        last_seen: last_seen.to_string(),
     })
 }
 

@@ -3,11 +3,15 @@
 //! PostgreSQL has indexes of them. A file finds rows by the hashes of their names ([`Db::named`]) and compares the rows themselves; it has
 //! no constraint that would refuse a second row of one name, so whoever writes looks first.
 
-use super::row::{damaged, origin, origin_from, scope};
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::row::{damaged, origin_from, scope, scope_from};
 use super::{Db, Row, Unchanged, Value, question, values};
 use crate::attribute::{EventRecord, Place, SaleKey};
-use crate::domain::{Found, Identity, RequestId, SaleId, Scope, from_millis};
-use crate::store::Error;
+use crate::domain::{Click, Found, Identity, Origin, RequestId, SaleId, Scope, from_millis};
+use crate::store::{Error, shorthand};
 
 /// What goes by a name. The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,25 +68,33 @@ pub(super) const SALES_OF_GROUP: Ask = Ask {
     limit: 50,
 };
 
+/// Selects what is remembered of a customer, in the columns that [`read_identity`] follows.
+macro_rules! identity {
+    ($rest:literal) => {
+        concat!(
+            "SELECT customer_external_id, customer_origin, customer_at, clicks, first_seen, last_seen, notes, scope, customer \
+             FROM identities WHERE ",
+            $rest
+        )
+    };
+}
+
+/// The same of a provider's customer, where there is an index. Values: scope, customer.
+pub(super) const CUSTOMER_OF_SCOPE: &str = identity!("scope = ?1 AND customer = ?2");
+
 /// What is remembered of a provider's customer. Values: scope, customer.
 pub(super) const CUSTOMER: Ask = Ask {
     named: Named::Customer,
-    by_index: "SELECT customer_external_id, customer_origin, customer_at, clicks, first_seen, last_seen FROM identities
-         WHERE scope = ?1 AND customer = ?2",
-    by_row: "SELECT customer_external_id, customer_origin, customer_at, clicks, first_seen, last_seen FROM identities
-         WHERE id = ?3 AND scope = ?1 AND customer = ?2",
+    by_index: CUSTOMER_OF_SCOPE,
+    by_row: identity!("id = ?3 AND scope = ?1 AND customer = ?2"),
     limit: 1,
 };
 
 /// What is remembered of the team's own customer, in all scopes that begin with a text. Values: that text, customer.
 pub(super) const PERSON: Ask = Ask {
     named: Named::Person,
-    by_index:
-        "SELECT customer_external_id, customer_origin, customer_at, clicks, first_seen, last_seen, scope, customer FROM identities
-         WHERE customer_external_id = ?2 AND substr(scope, 1, length(CAST(?1 AS TEXT))) = ?1 LIMIT 100",
-    by_row:
-        "SELECT customer_external_id, customer_origin, customer_at, clicks, first_seen, last_seen, scope, customer FROM identities
-         WHERE id = ?3 AND customer_external_id = ?2 AND substr(scope, 1, length(CAST(?1 AS TEXT))) = ?1",
+    by_index: identity!("customer_external_id = ?2 AND substr(scope, 1, length(CAST(?1 AS TEXT))) = ?1 LIMIT 100"),
+    by_row: identity!("id = ?3 AND customer_external_id = ?2 AND substr(scope, 1, length(CAST(?1 AS TEXT))) = ?1"),
     limit: 100,
 };
 
@@ -105,23 +117,13 @@ pub(super) const SALES_OF_VALUE: [Ask; 2] = [
     },
 ];
 
-/// The columns of an identity as people are shown it.
-macro_rules! shown_identity {
-    ($rest:literal) => {
-        concat!(
-            "SELECT scope, customer, customer_external_id, customer_origin, clicks, first_seen, last_seen FROM identities WHERE ",
-            $rest
-        )
-    };
-}
-
 /// Identities of a provider's customer in any scope, and of the team's own customer. Values: the customer.
 pub(super) const SHOWN_IDENTITIES: [Ask; 2] = [
-    Ask { named: Named::Customer, by_index: "", by_row: shown_identity!("id = ?2 AND customer = ?1"), limit: usize::MAX },
+    Ask { named: Named::Customer, by_index: "", by_row: identity!("id = ?2 AND customer = ?1"), limit: usize::MAX },
     Ask {
         named: Named::Person,
-        by_index: shown_identity!("customer_external_id = ?1 ORDER BY scope, customer LIMIT 100"),
-        by_row: shown_identity!("id = ?2 AND customer_external_id = ?1"),
+        by_index: identity!("customer_external_id = ?1 ORDER BY scope, customer LIMIT 100"),
+        by_row: identity!("id = ?2 AND customer_external_id = ?1"),
         limit: 100,
     },
 ];
@@ -223,15 +225,17 @@ pub(super) fn put_identity(db: &dyn Db, place: &Scope, customer: &str, identity:
     let place = scope(place);
     let external = identity.customer_external_id.as_ref();
     let person = external.map(|(found, _)| &found.value);
-    let origin = external.map(|(found, _)| origin(&found.origin));
-    let (at, clicks) = (external.map(|(_, at)| at.as_millisecond()), serde_json::to_string(&identity.clicks)?);
+    let at = external.map(|(_, at)| at.as_millisecond());
+    let notes =
+        Notes { customer: external.map(|(found, _)| Cow::Borrowed(&found.origin)), clicks: Cow::Borrowed(&identity.clicks) };
+    let notes = shorthand::write(&serde_json::to_string(&notes)?);
     let (first_seen, last_seen) = (identity.first_seen.as_millisecond(), identity.last_seen.as_millisecond());
-    let all = values![place, customer, person, origin, at, clicks, first_seen, last_seen];
+    let all = values![place, customer, person, at, first_seen, last_seen, notes];
     let Some(rows) = db.named(Named::Customer, customer.as_bytes())? else {
         let sql =
-            "INSERT INTO identities (scope, customer, customer_external_id, customer_origin, customer_at, clicks, first_seen,
-             last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (scope, customer) DO UPDATE SET
-             customer_external_id = ?3, customer_origin = ?4, customer_at = ?5, clicks = ?6, first_seen = ?7, last_seen = ?8";
+            "INSERT INTO identities (scope, customer, customer_external_id, customer_at, clicks, first_seen, last_seen, notes)
+             VALUES (?1, ?2, ?3, ?4, '', ?5, ?6, ?7) ON CONFLICT (scope, customer) DO UPDATE SET customer_external_id = ?3,
+             customer_origin = NULL, customer_at = ?4, clicks = '', first_seen = ?5, last_seen = ?6, notes = ?7";
         return db.write(sql, all);
     };
     let mut known: Option<(i64, Option<String>)> = None;
@@ -243,15 +247,15 @@ pub(super) fn put_identity(db: &dyn Db, place: &Scope, customer: &str, identity:
         }
     }
     let (row, person_before) = if let Some((row, person_before)) = known {
-        let sql = "UPDATE identities SET customer_external_id = ?3, customer_origin = ?4, customer_at = ?5, clicks = ?6,
-             first_seen = ?7, last_seen = ?8 WHERE id = ?9 AND scope = ?1 AND customer = ?2";
+        let sql = "UPDATE identities SET customer_external_id = ?3, customer_origin = NULL, customer_at = ?4, clicks = '',
+             first_seen = ?5, last_seen = ?6, notes = ?7 WHERE id = ?8 AND scope = ?1 AND customer = ?2";
         let with_row = [&all[..], &[Value::Integer(row)]].concat();
         db.put(sql, &with_row, Some(Unchanged::Damage("an identity that is gone")))?;
         (row, person_before)
     } else {
         let sql =
-            "INSERT INTO identities (scope, customer, customer_external_id, customer_origin, customer_at, clicks, first_seen,
-             last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+            "INSERT INTO identities (scope, customer, customer_external_id, customer_at, clicks, first_seen, last_seen, notes)
+             VALUES (?1, ?2, ?3, ?4, '', ?5, ?6, ?7)";
         let row = db.insert(sql, all)?;
         db.name(Named::Customer, customer.as_bytes(), row)?;
         (row, None)
@@ -308,20 +312,47 @@ pub(super) fn place_values((place, kind, value): &Place) -> Vec<Value<'static>> 
     question![scope(place), kind, value]
 }
 
-/// Reads an identity from the columns of [`CUSTOMER`], the first ones of [`PERSON`].
+/// What is noted of a customer beside the columns.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Notes<'a> {
+    /// Who told the team's own id.
+    customer: Option<Cow<'a, Origin>>,
+    clicks: Cow<'a, [Click]>,
+}
+
+/// The notes in a column, where it holds any.
+pub(super) fn notes_of(row: &Row<'_>, column: usize) -> Result<Option<Notes<'static>>, Error> {
+    Ok(row.shorthand(column)?.map(|notes| serde_json::from_str(&notes)).transpose()?)
+}
+
+/// The notes of an identity; before layout 15 of a file, 7 of a database, they stood in columns of their own.
+fn notes(row: &Row<'_>) -> Result<Notes<'static>, Error> {
+    if let Some(notes) = notes_of(row, 6)? {
+        return Ok(notes);
+    }
+    let origin: Option<String> = row.get(1)?;
+    let customer = origin.map(|origin| origin_from(&serde_json::from_str(&origin)?)).transpose()?;
+    Ok(Notes { customer: customer.map(Cow::Owned), clicks: Cow::Owned(serde_json::from_str(row.text(3)?)?) })
+}
+
+/// Reads an identity from the columns of [`CUSTOMER`], whose last two are where it is remembered: the scope, and the customer.
 pub(super) fn read_identity(row: &Row<'_>) -> Result<Identity, Error> {
-    let (value, origin, at): (Option<String>, Option<String>, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-    let customer_external_id = match (value, origin, at) {
-        (Some(value), Some(origin), Some(at)) => {
-            Some((Found { value, origin: origin_from(&serde_json::from_str(&origin)?)? }, from_millis(at)))
-        }
+    let (value, at): (Option<String>, Option<i64>) = (row.get(0)?, row.get(2)?);
+    let Notes { customer, clicks } = notes(row)?;
+    let customer_external_id = match (value, customer, at) {
+        (Some(value), Some(origin), Some(at)) => Some((Found { value, origin: origin.into_owned() }, from_millis(at))),
         (None, _, _) => None,
         (Some(_), None, _) | (Some(_), Some(_), None) => return Err(damaged("an identity without its origin")),
     };
     Ok(Identity {
         customer_external_id,
-        clicks: serde_json::from_str(row.text(3)?)?,
+        clicks: clicks.into_owned(),
         first_seen: from_millis(row.get(4)?),
         last_seen: from_millis(row.get(5)?),
     })
+}
+
+/// Whose identity that is.
+pub(super) fn whose(row: &Row<'_>) -> Result<(Scope, String), Error> {
+    Ok((scope_from(row.text(7)?)?, row.get(8)?))
 }

@@ -67,10 +67,10 @@ fn texts(db: &dyn Db, before: Timestamp, after: DeliveryId, limit: usize) -> Res
     let (before, end) = (before.as_millisecond(), after.saturating_add(WINDOW));
     let sql = "SELECT a.delivery, a.number FROM deliveries d JOIN attempts a ON a.delivery = d.id
          WHERE d.id > ?1 AND d.id <= ?2 AND d.state IN ('delivered', 'duplicate', 'unattributed', 'skipped', 'merged', 'withdrawn')
-         AND a.finished_at < ?3 AND (a.request <> '' OR a.answer <> '') ORDER BY a.delivery, a.number LIMIT ?4";
+         AND a.finished_at < ?3 AND (a.request <> '' OR a.sent IS NOT NULL OR a.answer <> '') ORDER BY a.delivery, a.number LIMIT ?4";
     let found: Vec<(DeliveryId, u32)> = db.rows(sql, values![after, end, before, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
     for (delivery, number) in &found {
-        let sql = "UPDATE attempts SET request = '', answer = '' WHERE delivery = ?1 AND number = ?2";
+        let sql = "UPDATE attempts SET request = '', sent = NULL, answer = '' WHERE delivery = ?1 AND number = ?2";
         db.write(sql, values![delivery, number])?;
     }
     let next = match found.last() {

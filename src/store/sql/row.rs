@@ -1,25 +1,27 @@
 //! Between a sale and its row.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Db, Row, Unchanged, values};
 use crate::domain::{
-    Adjustment, AdjustmentKind, Buyer, Currency, EventName, Found, Key, Mode, Money, Origin, Reason, Sale, SaleState, Scope,
-    Statement, from_millis, invoice_id_of,
+    Adjustment, AdjustmentKind, Buyer, Currency, EventName, Found, Key, Mode, Money, Origin, Proof, Reason, Sale, SaleState,
+    Scope, Statement, Teller, from_millis, invoice_id_of,
 };
-use crate::store::Error;
+use crate::store::{Error, shorthand};
 
-/// Selects sales whole. The columns come in the order of the table, which [`sale`] and [`write_sale`] follow; after them, whether a
-/// delivery of the sale was ever claimed.
+/// Selects sales whole. The columns come in the order of the table, which [`sale`] follows; after them, whether a delivery of the sale was
+/// ever claimed.
 pub(in crate::store) const SALES: &str =
     "SELECT sales.*, EXISTS (SELECT 1 FROM deliveries WHERE deliveries.sale = sales.id AND deliveries.lease > 0) FROM sales";
 
 /// The columns of a statement, which [`statement`] follows.
 pub(super) const STATEMENT_COLUMNS: &str = "request, position, kind, provider_id, amount_minor, currency, cumulative, at";
 
-/// Runs an INSERT or UPDATE of one row whose places are numbered as the table's columns.
+/// Runs an INSERT or UPDATE of one row, whose places are the columns of the table but for those that are empty since layout 15.
 pub(super) fn write_sale(db: &dyn Db, sql: &str, sale: &Sale) -> Result<(), Error> {
     let value = |found: &Option<Found>| found.as_ref().map(|found| found.value.clone());
     let (state, until, merged_into, parked) = match &sale.state {
@@ -44,11 +46,7 @@ pub(super) fn write_sale(db: &dyn Db, sql: &str, sale: &Sale) -> Result<(), Erro
             value(&sale.buyer.click_id),
             value(&sale.buyer.email),
             value(&sale.buyer.name),
-            trail(sale),
-            serde_json::to_string(&sale.keys)?,
             sale.renewal,
-            serde_json::to_string(&sale.awaits)?,
-            serde_json::to_string(&sale.seen)?,
             state,
             until,
             merged_into,
@@ -59,11 +57,11 @@ pub(super) fn write_sale(db: &dyn Db, sql: &str, sale: &Sale) -> Result<(), Erro
             sale.request,
             sale.counted_at.as_millisecond(),
             sale.sent_as,
-            serde_json::to_string(&sale.proof)?,
-            serde_json::to_string(&sale.teller)?,
             sale.paid_at.as_millisecond(),
             sale.taken_back,
             sale.adjustments,
+            shorthand::write(&serde_json::to_string(&Notes::of(sale))?),
+            sale.buyer.click_id.as_ref().map(|found| found.origin.as_str()),
         ],
         Some(Unchanged::Damage("a sale that is gone")),
     )
@@ -71,10 +69,11 @@ pub(super) fn write_sale(db: &dyn Db, sql: &str, sale: &Sale) -> Result<(), Erro
 
 /// Reads a sale from a row of [`SALES`].
 pub(in crate::store) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
-    let trail: Value = serde_json::from_str(row.text(13)?)?;
-    let found = |column: usize, name: &str| -> Result<Option<Found>, Error> {
-        let value: Option<String> = row.get(column)?;
-        value.map(|value| Ok(Found { value, origin: origin_from(&trail[name])? })).transpose()
+    let Notes { trail, keys, awaits, seen, proof, teller } = notes(row)?;
+    let found = |column: usize, origin: Option<Cow<'_, Origin>>| -> Result<Option<Found>, Error> {
+        let Some(value) = row.get(column)? else { return Ok(None) };
+        let origin = origin.ok_or_else(|| damaged("the origin of a value"))?.into_owned();
+        Ok(Some(Found { value, origin }))
     };
     let state: String = row.get(18)?;
     let state = match state.as_str() {
@@ -85,7 +84,6 @@ pub(in crate::store) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
         _ => return Err(damaged("the state of a sale")),
     };
     let currency = Currency::from_code(row.text(6)?).ok_or_else(|| damaged("the currency of a sale"))?;
-    let keys: Vec<Key> = serde_json::from_str(row.text(14)?)?;
     Ok(Sale {
         id: row.get(0)?,
         source: text(row, 1)?,
@@ -96,26 +94,116 @@ pub(in crate::store) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
         at: from_millis(row.get(7)?),
         buyer: Buyer {
             customer: row.get(8)?,
-            customer_external_id: found(9, "customerExternalId")?,
-            click_id: found(10, "clickId")?,
-            email: found(11, "email")?,
-            name: found(12, "name")?,
+            customer_external_id: found(9, trail.customer_external_id)?,
+            click_id: found(10, trail.click_id)?,
+            email: found(11, trail.email)?,
+            name: found(12, trail.name)?,
         },
-        sent_as: sent_as(row.get(27)?, row.get(33)?, &keys),
-        keys,
+        sent_as: sent_as(row.get(27)?, row.get(35)?, &keys),
+        keys: keys.into_owned(),
         renewal: row.get(15)?,
-        awaits: serde_json::from_str(row.text(16)?)?,
-        seen: serde_json::from_str(row.text(17)?)?,
+        awaits: awaits.into_owned(),
+        seen: seen.into_owned(),
         state,
         without_click: reason(row, 23)?,
         request: row.get(25)?,
         counted_at: from_millis(row.get(26)?),
-        proof: json(row, 28)?,
-        teller: json(row, 29)?,
+        proof: proof.into_owned(),
+        teller: teller.into_owned(),
         paid_at: from_millis(row.get(30)?),
         taken_back: row.get(31)?,
         adjustments: row.get(32)?,
     })
+}
+
+/// What is noted of a sale beside its columns.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Notes<'a> {
+    trail: Trail<'a>,
+    keys: Cow<'a, [Key]>,
+    awaits: Cow<'a, [Arc<str>]>,
+    seen: Cow<'a, [Arc<str>]>,
+    proof: Cow<'a, Proof>,
+    teller: Cow<'a, Teller>,
+}
+
+/// Where what is known of the buyer came from.
+#[derive(Serialize, Deserialize)]
+struct Trail<'a> {
+    customer_external_id: Option<Cow<'a, Origin>>,
+    click_id: Option<Cow<'a, Origin>>,
+    email: Option<Cow<'a, Origin>>,
+    name: Option<Cow<'a, Origin>>,
+}
+
+impl<'a> Notes<'a> {
+    fn of(sale: &'a Sale) -> Self {
+        let origin = |found: &'a Option<Found>| found.as_ref().map(|found| Cow::Borrowed(&found.origin));
+        let Buyer { customer_external_id, click_id, email, name, .. } = &sale.buyer;
+        Self {
+            trail: Trail {
+                customer_external_id: origin(customer_external_id),
+                click_id: origin(click_id),
+                email: origin(email),
+                name: origin(name),
+            },
+            keys: Cow::Borrowed(&sale.keys),
+            awaits: Cow::Borrowed(&sale.awaits),
+            seen: Cow::Borrowed(&sale.seen),
+            proof: Cow::Borrowed(&sale.proof),
+            teller: Cow::Borrowed(&sale.teller),
+        }
+    }
+}
+
+/// The notes in a column, where it holds any.
+pub(super) fn notes_of(row: &Row<'_>, column: usize) -> Result<Option<Notes<'static>>, Error> {
+    Ok(row.shorthand(column)?.map(|notes| serde_json::from_str(&notes)).transpose()?)
+}
+
+/// The notes of a row of [`SALES`]; before layout 15 of a file, 7 of a database, they stood in columns of their own.
+fn notes(row: &Row<'_>) -> Result<Notes<'static>, Error> {
+    if let Some(notes) = notes_of(row, 33)? {
+        return Ok(notes);
+    }
+    let trail: Value = json(row, 13)?;
+    let origin = |name: &str| -> Result<Option<Cow<'static, Origin>>, Error> {
+        trail.get(name).map(|origin| Ok(Cow::Owned(origin_from(origin)?))).transpose()
+    };
+    Ok(Notes {
+        trail: Trail {
+            customer_external_id: origin("customerExternalId")?,
+            click_id: origin("clickId")?,
+            email: origin("email")?,
+            name: origin("name")?,
+        },
+        keys: Cow::Owned(json(row, 14)?),
+        awaits: Cow::Owned(json(row, 16)?),
+        seen: Cow::Owned(json(row, 17)?),
+        proof: Cow::Owned(json(row, 28)?),
+        teller: Cow::Owned(json(row, 29)?),
+    })
+}
+
+/// The columns of a sale, called `s`, that tell its invoice id; [`invoice_id`] reads them.
+pub(super) const INVOICE_ID: &str = "s.sent_as, s.notes, s.keys";
+
+/// The invoice id of a sale, from the columns of [`INVOICE_ID`], of which the first is this one: the one under which it was sent, else what
+/// its keys give.
+pub(super) fn invoice_id(row: &Row<'_>, first: usize) -> Result<Option<String>, Error> {
+    #[derive(Deserialize)]
+    struct OnlyKeys {
+        keys: Vec<Key>,
+    }
+    let sent_as: Option<String> = row.get(first)?;
+    if sent_as.is_some() {
+        return Ok(sent_as);
+    }
+    let keys = match row.shorthand(first + 1)? {
+        Some(notes) => serde_json::from_str::<OnlyKeys>(&notes)?.keys,
+        None => json(row, first + 2)?,
+    };
+    Ok(invoice_id_of(&keys))
 }
 
 /// The invoice id under which a sale was handed to a sender. A claim only writes it where others look for it (see
@@ -139,21 +227,7 @@ pub(super) fn scope_from(text: &str) -> Result<Scope, Error> {
     Ok(Scope { account: account.into(), mode })
 }
 
-/// Where a value came from, as it is stored and shown: JSON, written by hand because every sale has four of them.
-pub(super) fn origin(origin: &Origin) -> String {
-    match origin {
-        Origin::Request { request, path } => {
-            let path = serde_json::to_string(&**path).expect("a text is JSON");
-            [r#"{"from":"request","request":"#, &request.to_string(), r#","path":"#, &path, "}"].concat()
-        }
-        Origin::Memory { request } => format!(r#"{{"from":"memory","request":{request}}}"#),
-        Origin::Fallback { of, request } => {
-            let of = serde_json::to_string(of).expect("a name is JSON");
-            format!(r#"{{"from":"fallback","of":{of},"request":{request}}}"#)
-        }
-    }
-}
-
+/// Where a value came from, as it was stored before layout 15.
 pub(super) fn origin_from(value: &Value) -> Result<Origin, Error> {
     let request = value["request"].as_i64().ok_or_else(|| damaged("the origin of a value"))?;
     match (value["path"].as_str(), value["of"].is_string()) {
@@ -165,25 +239,6 @@ pub(super) fn origin_from(value: &Value) -> Result<Origin, Error> {
 
 pub(super) fn damaged(what: &str) -> Error {
     Error::Damaged(what.to_owned())
-}
-
-fn trail(sale: &Sale) -> String {
-    let fields = [
-        ("customerExternalId", &sale.buyer.customer_external_id),
-        ("clickId", &sale.buyer.click_id),
-        ("email", &sale.buyer.email),
-        ("name", &sale.buyer.name),
-    ];
-    let mut text = String::with_capacity(512);
-    for (name, found) in fields {
-        let Some(found) = found else { continue };
-        text.push_str(if text.is_empty() { "{\"" } else { ",\"" });
-        text.push_str(name);
-        text.push_str("\":");
-        text.push_str(&origin(&found.origin));
-    }
-    text.push_str(if text.is_empty() { "{}" } else { "}" });
-    text
 }
 
 fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, Error> {

@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 use sha2::{Digest as _, Sha256};
 
 use super::names::SALES_OF_VALUE;
-use super::row::damaged;
+use super::row::{INVOICE_ID, damaged, invoice_id};
 use super::{Db, Row, question, values};
-use crate::domain::{Key, Sale, SaleId, Timestamp, invoice_id_of};
+use crate::domain::{Sale, SaleId, Timestamp};
 use crate::store::Error;
 
 /// So many numbers of sales make a block.
@@ -31,7 +31,7 @@ const ENTRY: usize = 6;
 const MOST: usize = 1000;
 
 /// The part of a sale by which it is found.
-const COLUMNS: &str = "id, customer, customer_external_id, click_id, email, sent_as, keys";
+const COLUMNS: &str = "id, customer, customer_external_id, click_id, email";
 
 /// The numbers of the sales of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,8 @@ pub(in crate::store) fn begin(db: &dyn Db, block: Block) -> Result<(), Error> {
 
 /// What stands in a block, in its order: hashes, and the places of their sales.
 pub(in crate::store) fn entries(db: &dyn Db, block: Block) -> Result<Vec<(u32, u16)>, Error> {
-    let sql = format!("SELECT {COLUMNS} FROM sales WHERE id >= ?1 AND id <= ?2 ORDER BY id{}", db.dialect().for_update);
+    let sql =
+        format!("SELECT {COLUMNS}, {INVOICE_ID} FROM sales s WHERE id >= ?1 AND id <= ?2 ORDER BY id{}", db.dialect().for_update);
     let mut entries: Vec<(u32, u16)> = Vec::new();
     db.query(&sql, values![block.first, block.last], &mut |row| {
         let place =
@@ -132,14 +133,14 @@ pub(in crate::store) fn search(db: &dyn Db, text: &str) -> Result<Vec<SaleId>, E
     })?;
     let later = "SELECT sale FROM sale_hashes_later WHERE hash = ?1";
     candidates.extend(db.rows(later, values![i64::from(wanted)], |row| row.get::<SaleId>(0))?);
-    let by_id = format!("SELECT {COLUMNS} FROM sales WHERE id = ?1");
+    let by_id = format!("SELECT {COLUMNS}, {INVOICE_ID} FROM sales s WHERE id = ?1");
     for id in candidates.into_iter().rev().take(MOST) {
         if db.row(&by_id, values![id], |row| is_known_by(row, text))?.unwrap_or(false) {
             found.insert(id);
         }
     }
     // What is in no block yet is looked through as it is.
-    let rest = format!("SELECT {COLUMNS} FROM sales WHERE id > ?1");
+    let rest = format!("SELECT {COLUMNS}, {INVOICE_ID} FROM sales s WHERE id > ?1");
     db.query(&rest, values![sealed_through(db)?], &mut |row| {
         if is_known_by(row, text)? {
             found.insert(row.get(0)?);
@@ -186,12 +187,10 @@ fn sealed_through(db: &dyn Db) -> Result<SaleId, Error> {
 /// Everything by which a row of [`COLUMNS`] is known, but for the providers' ids, which have an index.
 fn known_by(row: &Row<'_>) -> Result<Vec<String>, Error> {
     let mut known: Vec<String> = Vec::with_capacity(5);
-    for column in 1..=5 {
+    for column in 1..=4 {
         known.extend(row.get::<Option<String>>(column)?);
     }
-    if row.get::<Option<String>>(5)?.is_none() {
-        known.extend(invoice_id_of(&serde_json::from_str::<Vec<Key>>(row.text(6)?)?));
-    }
+    known.extend(invoice_id(row, 5)?);
     Ok(known)
 }
 

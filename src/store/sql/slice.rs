@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::names::{self, place_values, read_identity};
-use super::row::{SALES, STATEMENT_COLUMNS, sale, scope, scope_from, statement};
+use super::names::{self, place_values, read_identity, whose};
+use super::row::{SALES, STATEMENT_COLUMNS, sale, scope, statement};
 use super::{Db, Name, Value, question, values};
 use crate::attribute::{Hint, Pending, Place, Slice, Wanted, person_scope};
 use crate::domain::{Mode, RequestId, Sale, SaleId, SaleState, Scope, Timestamp, from_millis};
@@ -213,8 +213,7 @@ impl<'a> Loading<'a> {
         let question = |(mode, customer): &&(Mode, String)| question![scope(&person_scope(*mode)), customer];
         let questions: Vec<Question> = new.iter().map(question).collect();
         names::PERSON.all(self.db, &questions, &mut |_, row| {
-            let key = (scope_from(row.text(6)?)?, row.get(7)?);
-            self.slice.identities.insert(key, read_identity(row)?);
+            self.slice.identities.insert(whose(row)?, read_identity(row)?);
             Ok(())
         })?;
         self.known_persons.extend(new.into_iter().cloned());

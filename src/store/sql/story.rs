@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::row::{STATEMENT_COLUMNS, origin, statement};
+use super::row::{INVOICE_ID, STATEMENT_COLUMNS, invoice_id as read_invoice_id, statement};
 use super::views::{EVENT_COLUMNS, event_view, select_deliveries};
 use super::{Db, values};
 use crate::attribute::Choice;
-use crate::domain::{Balance, Found, Key, Sale, SaleId, SaleState, Statement, invoice_id, invoice_id_of};
+use crate::domain::{Balance, Found, Key, Origin, Sale, SaleId, SaleState, Statement, invoice_id};
 use crate::store::{AdjustmentView, BalanceView, DoubleView, Error, EventView, SaleView};
 
 /// A sale with all that is known of it.
@@ -31,7 +31,7 @@ pub(super) fn sale_view(db: &dyn Db, sale: &Sale) -> Result<SaleView, Error> {
         event: sale.to_event().to_json(),
         customer: sale.buyer.customer.clone(),
         keys: sale.keys.iter().map(|key| format!("{}:{}", key.kind, key.value)).collect(),
-        trail: trail(sale)?,
+        trail: trail(sale),
         proof: sale.proof.in_words(sale.money),
         amounts: serde_json::to_value(&sale.proof)?,
         balance: balance(sale, &statements),
@@ -48,12 +48,12 @@ pub(super) fn sale_view(db: &dyn Db, sale: &Sale) -> Result<SaleView, Error> {
 
 /// Sales that were sent as well and turned out to be the same purchase, with their timelines.
 pub(super) fn double_counts(db: &dyn Db, id: SaleId) -> Result<Vec<DoubleView>, Error> {
-    let sql = "SELECT first + second - ?1, d.request, s.sent_as, s.keys FROM double_counts d
-               JOIN sales s ON s.id = first + second - ?1 WHERE first = ?1 OR second = ?1 ORDER BY 1";
-    let found: Vec<(SaleId, i64, Option<String>)> = db.rows(sql, values![id], |row| {
-        let keys: Vec<Key> = serde_json::from_str(row.text(3)?)?;
-        Ok((row.get(0)?, row.get(1)?, row.get::<Option<String>>(2)?.or_else(|| invoice_id_of(&keys))))
-    })?;
+    let sql = format!(
+        "SELECT first + second - ?1, d.request, {INVOICE_ID} FROM double_counts d
+         JOIN sales s ON s.id = first + second - ?1 WHERE first = ?1 OR second = ?1 ORDER BY 1"
+    );
+    let found: Vec<(SaleId, i64, Option<String>)> =
+        db.rows(&sql, values![id], |row| Ok((row.get(0)?, row.get(1)?, read_invoice_id(row, 2)?)))?;
     let view = |(sale, tied_by, invoice_id)| {
         let deliveries = select_deliveries(db, "WHERE d.sale = ?1 ORDER BY d.id", values![sale])?;
         Ok(DoubleView { sale, invoice_id, tied_by, events: events(db, sale)?, deliveries })
@@ -99,16 +99,14 @@ fn waits(sale: &Sale) -> Option<String> {
 }
 
 /// Where each field of the sale event came from, or why it is missing.
-fn trail(sale: &Sale) -> Result<Map<String, Value>, Error> {
+fn trail(sale: &Sale) -> Map<String, Value> {
     let missing = |code: &str, reason: &str| json!({"from": "nowhere", "code": code, "reason": reason});
-    let told = |found: &Option<Found>| -> Result<Option<Value>, Error> {
-        found.as_ref().map(|found| Ok(serde_json::from_str(&origin(&found.origin))?)).transpose()
-    };
+    let told = |found: &Option<Found>| found.as_ref().map(|found| origin(&found.origin));
     let request = sale.teller.request;
     let path = |path: &str| json!({"from": "request", "request": request, "path": path});
     let mut trail = Map::new();
     trail.insert("event".to_owned(), json!({"from": "request", "request": request, "type": &*sale.teller.kind}));
-    let customer = told(&sale.buyer.customer_external_id)?.unwrap_or_else(|| match &sale.state {
+    let customer = told(&sale.buyer.customer_external_id).unwrap_or_else(|| match &sale.state {
         SaleState::Parked(reason) if sale.buyer.customer_external_id.is_none() => missing(&reason.code, &reason.text),
         SaleState::Parked(_) | SaleState::Ready | SaleState::Merged(_) | SaleState::Waiting(_) => {
             missing("not_yet_told", &waits(sale).unwrap_or_else(|| "no event of this sale carried one".to_owned()))
@@ -118,7 +116,7 @@ fn trail(sale: &Sale) -> Result<Map<String, Value>, Error> {
     let total = sale.proof.parts.first().map_or("", |part| &*part.path);
     trail.insert("amount".to_owned(), path(total));
     trail.insert("currency".to_owned(), path(&sale.proof.currency_path));
-    let click = told(&sale.buyer.click_id)?.unwrap_or_else(|| match &sale.without_click {
+    let click = told(&sale.buyer.click_id).unwrap_or_else(|| match &sale.without_click {
         Some(reason) => missing(&reason.code, &reason.text),
         None => missing("not_yet_told", &waits(sale).unwrap_or_else(|| "no event of this sale carried one".to_owned())),
     });
@@ -130,7 +128,17 @@ fn trail(sale: &Sale) -> Result<Map<String, Value>, Error> {
     let time = sale.teller.at_path.as_deref().map(path);
     trail.insert("timestamp".to_owned(), time.unwrap_or_else(|| json!({"from": "receipt", "request": request})));
     let unsaid = |what: &str| missing("not_told", &format!("no event of this sale carried {what}"));
-    trail.insert("email".to_owned(), told(&sale.buyer.email)?.unwrap_or_else(|| unsaid("an e-mail address")));
-    trail.insert("name".to_owned(), told(&sale.buyer.name)?.unwrap_or_else(|| unsaid("a name")));
-    Ok(trail)
+    trail.insert("email".to_owned(), told(&sale.buyer.email).unwrap_or_else(|| unsaid("an e-mail address")));
+    trail.insert("name".to_owned(), told(&sale.buyer.name).unwrap_or_else(|| unsaid("a name")));
+    trail
+}
+
+/// Where a value came from, as it is shown.
+fn origin(origin: &Origin) -> Value {
+    let from = origin.as_str();
+    match origin {
+        Origin::Request { request, path } => json!({"from": from, "request": request, "path": &**path}),
+        Origin::Memory { request } => json!({"from": from, "request": request}),
+        Origin::Fallback { of, request } => json!({"from": from, "of": of, "request": request}),
+    }
 }

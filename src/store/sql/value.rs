@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::row::damaged;
-use crate::store::Error;
+use crate::store::{Error, shorthand};
 
 /// A value of a statement.
 #[derive(Debug, Clone, PartialEq)]
@@ -183,11 +183,30 @@ impl Row<'_> {
         T::from_field(self.field(column)?).ok_or_else(|| Error::Damaged(format!("a value of another kind in column {column}")))
     }
 
+    /// A column as a value of a statement, whatever it holds.
+    pub(in crate::store) fn owned(&self, column: usize) -> Result<Value<'static>, Error> {
+        Ok(match self.field(column)? {
+            None => Value::Null,
+            Some(Field::Integer(value)) => Value::Integer(value),
+            Some(Field::Text(text)) => Value::owned(text.to_owned()),
+            Some(Field::Blob(bytes)) => Value::Blob(Cow::Owned(bytes.to_owned())),
+        })
+    }
+
     /// A column that holds bytes.
     pub(in crate::store) fn bytes(&self, column: usize) -> Result<&[u8], Error> {
         match self.field(column)? {
             Some(Field::Blob(bytes)) => Ok(bytes),
             Some(Field::Integer(_) | Field::Text(_)) | None => Err(damaged("bytes that are none")),
+        }
+    }
+
+    /// A column that holds a text in shorthand, where it holds any.
+    pub(in crate::store) fn shorthand(&self, column: usize) -> Result<Option<String>, Error> {
+        match self.field(column)? {
+            None => Ok(None),
+            Some(Field::Blob(note)) => shorthand::read(note).map(Some),
+            Some(Field::Integer(_) | Field::Text(_)) => Err(damaged("a note in shorthand")),
         }
     }
 

@@ -1,12 +1,10 @@
 //! What people and programs are shown: listings, newest first, and single rows with their story.
 
 use super::inbox::{self, BODY_BYTES};
-use super::row::{SALES, damaged, sale as read_sale};
+use super::row::{INVOICE_ID, SALES, damaged, invoice_id, sale as read_sale};
 use super::story::{double_counts, sale_view};
 use super::{Db, Row, Value, values};
-use crate::domain::{
-    Currency, DeliveryId, DeliveryState, Key, Money, Request, RequestId, SaleId, Timestamp, from_millis, invoice_id_of,
-};
+use crate::domain::{Currency, DeliveryId, DeliveryState, Money, Request, RequestId, SaleId, Timestamp, from_millis};
 use crate::store::{
     AttemptView, AttentionView, DeliveryView, Error, EventView, OldestView, QueueView, RequestView, SaleView, StepView,
     UpstreamView,
@@ -57,7 +55,7 @@ pub(in crate::store) fn deliveries(db: &dyn Db, limit: usize) -> Result<Vec<Deli
 
 pub(in crate::store) fn delivery(db: &dyn Db, id: DeliveryId) -> Result<Option<DeliveryView>, Error> {
     let Some(mut view) = select_deliveries(db, "WHERE d.id = ?1", values![id])?.pop() else { return Ok(None) };
-    let sql = "SELECT number, started_at, finished_at, outcome, status, reason, request, answer
+    let sql = "SELECT number, started_at, finished_at, outcome, status, reason, request, answer, sent
          FROM attempts WHERE delivery = ?1 ORDER BY number";
     view.history = db.rows(sql, values![id], |row| {
         let (started_at, finished_at): (i64, i64) = (row.get(1)?, row.get(2)?);
@@ -68,7 +66,10 @@ pub(in crate::store) fn delivery(db: &dyn Db, id: DeliveryId) -> Result<Option<D
             outcome: row.get(3)?,
             status: row.get(4)?,
             reason: row.get(5)?,
-            request: row.get(6)?,
+            request: match row.shorthand(8)? {
+                Some(request) => request,
+                None => row.get(6)?,
+            },
             answer: row.get(7)?,
         })
     })?;
@@ -149,14 +150,12 @@ pub(in crate::store) fn oldest(db: &dyn Db) -> Result<OldestView, Error> {
 }
 
 pub(super) fn select_deliveries(db: &dyn Db, rest: &str, values: &[Value<'_>]) -> Result<Vec<DeliveryView>, Error> {
-    let sql = format!(
-        "SELECT {DELIVERY_COLUMNS}, s.keys, s.sent_as, s.currency FROM deliveries d JOIN sales s ON s.id = d.sale {rest}"
-    );
+    let sql =
+        format!("SELECT {DELIVERY_COLUMNS}, s.currency, {INVOICE_ID} FROM deliveries d JOIN sales s ON s.id = d.sale {rest}");
     db.rows(&sql, values, delivery_view)
 }
 
 fn delivery_view(row: &Row<'_>) -> Result<DeliveryView, Error> {
-    let keys: Vec<Key> = serde_json::from_str(row.text(12)?)?;
     let adjustment = adjustment(row)?;
     Ok(DeliveryView {
         kind: if adjustment.is_some() { "adjustment" } else { "sale" },
@@ -166,7 +165,7 @@ fn delivery_view(row: &Row<'_>) -> Result<DeliveryView, Error> {
         sale: row.get(1)?,
         upstream: row.get(2)?,
         state: DeliveryState::parse(row.text(3)?).ok_or_else(|| damaged("the state of a delivery"))?,
-        invoice_id: row.get::<Option<String>>(13)?.or_else(|| invoice_id_of(&keys)),
+        invoice_id: invoice_id(row, 13)?,
         attempts: row.get(4)?,
         due_at: from_millis(row.get(5)?).to_string(),
         last_status: row.get(6)?,
@@ -178,7 +177,7 @@ fn delivery_view(row: &Row<'_>) -> Result<DeliveryView, Error> {
 fn adjustment(row: &Row<'_>) -> Result<Option<StepView>, Error> {
     let (number, minor, taken_back): (u32, Option<i64>, Option<i64>) = (row.get(8)?, row.get(9)?, row.get(10)?);
     let Some((minor, taken_back)) = minor.zip(taken_back) else { return Ok(None) };
-    let currency = Currency::from_code(row.text(14)?).ok_or_else(|| damaged("the currency of a sale"))?;
+    let currency = Currency::from_code(row.text(12)?).ok_or_else(|| damaged("the currency of a sale"))?;
     let amount = |minor| Money { minor, currency }.to_number();
     let currency = currency.code().to_owned();
     Ok(Some(StepView { number, amount: amount(minor), taken_back: amount(taken_back), currency }))

@@ -24,7 +24,7 @@ const SQLITE: Dialect = Dialect {
     is_settled: "id <= (SELECT settled_through FROM progress)",
     count_unsettled: "(SELECT COALESCE(MAX(id), 0) FROM inbox) - (SELECT settled_through FROM progress)",
     oldest_unsettled: "SELECT received_at FROM inbox WHERE id > (SELECT settled_through FROM progress) ORDER BY id LIMIT 1",
-    click_from: "trail ->> '$.clickId.from'",
+    click_from: "CASE WHEN notes IS NULL THEN trail ->> '$.clickId.from' ELSE click_from END",
     is_shared: false,
     has_names: true,
 };

@@ -9,7 +9,7 @@ use crate::store::Error;
 use crate::store::upgrade::{newer, older};
 
 /// All migrations, oldest first. A released one is never edited.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_fetches.sql"),
     include_str!("migrations/0003_ledger.sql"),
@@ -24,6 +24,7 @@ const MIGRATIONS: [&str; 14] = [
     include_str!("migrations/0012_packed.sql"),
     include_str!("migrations/0013_log.sql"),
     include_str!("migrations/0014_claims.sql"),
+    include_str!("migrations/0015_shorthand.sql"),
 ];
 
 /// The layout that this program writes.

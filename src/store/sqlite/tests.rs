@@ -9,7 +9,7 @@ use crate::store::sql::row::{self, sale};
 const SALES: &str = r#"WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1025)
     INSERT INTO sales SELECT n, 'shop', 'live:shop', 'payment_captured', 0, 100, 'USD', 0, NULL, 'user_' || n, NULL, NULL, NULL,
     '{"customerExternalId":{"from":"memory","request":1}}', '[]', 0, '[]', '[]', 'ready', NULL, NULL, NULL, NULL, NULL, NULL, 1, 0,
-    NULL, '{"parts":[{"what":"total","minor":100,"written":"100","path":""}],"currency_path":""}', '{"request":1,"kind":"","at_path":null}', 0, 0, 0
+    NULL, '{"parts":[{"what":"total","minor":100,"written":"100","path":""}],"currency_path":""}', '{"request":1,"kind":"","at_path":null}', 0, 0, 0, NULL, NULL
     FROM numbers"#;
 
 #[tokio::test]
