@@ -14,7 +14,7 @@ use salebridge::domain::{
 use salebridge::store::{Access, Sqlite, Store};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// As many events as the pipeline settles at once where replicas share a store.
 const BATCH: i64 = 96;

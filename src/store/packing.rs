@@ -30,7 +30,7 @@ const LETTERS: &[u8] = include_bytes!("packing/letters.bin");
 /// Requests are compared by pieces of so many bytes, which is what zstd finds again for certain.
 const PIECE: usize = 8;
 /// Places for the hashes of pieces: of 128 webhooks each of some that meet in one has little weight.
-const PLACES: usize = 1 << 16;
+const PLACES: usize = 1 << u16::BITS;
 /// Spreads pieces over the places: 2⁶⁴ by the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// No request is as long: what says so is damaged.
@@ -247,7 +247,9 @@ impl Pieces {
     fn each(&mut self, sample: &[u8], mut what: impl FnMut(&mut u16)) {
         self.passes += 1;
         for piece in sample.array_windows::<PIECE>() {
-            let place = (u64::from_le_bytes(*piece).wrapping_mul(SPREAD) >> (u64::BITS - PLACES.ilog2())) as usize;
+            // Multiplied, the highest bits depend on all of the piece.
+            let [.., low, high] = u64::from_le_bytes(*piece).wrapping_mul(SPREAD).to_le_bytes();
+            let place = usize::from(u16::from_le_bytes([low, high]));
             if std::mem::replace(&mut self.seen_by[place], self.passes) != self.passes {
                 what(&mut self.having[place]);
             }
