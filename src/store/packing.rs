@@ -25,6 +25,8 @@ const FIRST_AFTER: u64 = 256;
 const AGAIN_AFTER: u64 = 16;
 /// A dictionary has at most so many bytes.
 const DICTIONARY_LIMIT_BYTES: usize = 16 * 1024;
+/// What is longer is looked at in parts, so that one request does not take all the room.
+const PART_LIMIT_BYTES: usize = DICTIONARY_LIMIT_BYTES / 2;
 /// How often letters come in what is new in a webhook, as a dictionary begins; made by `scripts/vocabulary letters`.
 const LETTERS: &[u8] = include_bytes!("packing/letters.bin");
 /// Requests are compared by pieces of so many bytes, which is what zstd finds again for certain.
@@ -199,8 +201,8 @@ impl Packing {
 
 /// Learns what these requests have in common; nothing where that is nothing.
 ///
-/// A dictionary of zstd (RFC 8878, section 5) is how often letters come in what is new, and a text: here some of the requests, each the one
-/// that has most of what is common and not there yet. zstd's own way to learn makes no smaller frames of webhooks, but takes 14 MB for it.
+/// A dictionary of zstd (RFC 8878, section 5) is how often letters come in what is new, and a text: here some of the requests, or of
+/// the parts of long ones, each the one that has most of what is common and not there yet. zstd's own way to learn makes no smaller frames of webhooks, but takes 14 MB for it.
 pub(super) fn learn(samples: &[Request]) -> Option<Vec<u8>> {
     let samples: Vec<Vec<u8>> = samples.iter().map(|request| plain(&request.headers, &request.body)).collect();
     let text = typical(&samples);
@@ -213,7 +215,7 @@ fn typical(samples: &[Vec<u8>]) -> Vec<u8> {
     for sample in samples {
         pieces.each(sample, |having| *having = having.saturating_add(1));
     }
-    let mut left: Vec<&Vec<u8>> = samples.iter().collect();
+    let mut left: Vec<&[u8]> = samples.iter().flat_map(|sample| sample.chunks(PART_LIMIT_BYTES)).collect();
     let mut text: Vec<u8> = Vec::new();
     while text.len() < DICTIONARY_LIMIT_BYTES {
         let mut best: Option<(u64, usize)> = None;
@@ -364,6 +366,9 @@ mod tests {
         assert_eq!(typical(&vec![vec![b'x'; 99]; 300]).len(), 99, "one says all");
         let long: Vec<Vec<u8>> = (0..40_u32).map(|n| (n..n + 9000).flat_map(u32::to_be_bytes).collect()).collect();
         assert_eq!(typical(&long).len(), DICTIONARY_LIMIT_BYTES);
+        let varied: Vec<Vec<u8>> = (0..40).map(|n| [alphabet.as_bytes(), &[n; 40_000]].concat()).collect();
+        let text = String::from_utf8(typical(&varied)).unwrap();
+        assert!(text.contains(&alphabet) && text.len() < DICTIONARY_LIMIT_BYTES, "a part of a long one is enough");
         assert!(learn(&[]).is_none() && learn(&[sale(1)]).is_none(), "one has nothing in common with anybody");
     }
 
