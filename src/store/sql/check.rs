@@ -4,7 +4,7 @@
 
 use super::copy::places;
 use super::row::{self, damaged};
-use super::{Db, Value, names};
+use super::{Db, Row, Value, names};
 use crate::store::{CheckView, Error, FindingView};
 
 /// A rule: its name, what is wrong where it is broken, and the count of what breaks it with the first number.
@@ -250,11 +250,18 @@ pub(in crate::store) fn judge(db: &dyn Db, view: &mut CheckView, name: &str, wro
 /// What stands in shorthand has to be readable, and to be what its reader expects. It is read a page at a time.
 fn notes(db: &dyn Db, view: &mut CheckView) -> Result<(), Error> {
     let identity = if db.has_names() { "id" } else { "scope, customer" };
-    for (name, wrong, table, column, key) in [
-        ("sale_notes", "what is noted of a sale cannot be read (sale)", "sales", "notes", "id"),
-        ("identity_notes", "what is noted of a customer cannot be read", "identities", "notes", identity),
-        ("attempt_request", "what an attempt sent cannot be read (delivery)", "attempts", "sent", "delivery, number"),
-    ] {
+    let kinds: [(&str, &str, &str, &str, &str, fn(&Row<'_>) -> bool); 3] = [
+        ("sale_notes", "what is noted of a sale cannot be read (sale)", "sales", "notes", "id", |row| {
+            row::notes_of(row, 0).is_ok()
+        }),
+        ("identity_notes", "what is noted of a customer cannot be read", "identities", "notes", identity, |row| {
+            names::notes_of(row, 0).is_ok()
+        }),
+        ("attempt_request", "what an attempt sent cannot be read (delivery)", "attempts", "sent", "delivery, number", |row| {
+            row.shorthand(0).is_ok()
+        }),
+    ];
+    for (name, wrong, table, column, key, is_readable) in kinds {
         view.checks += 1;
         let width = key.split(", ").count();
         let (mut count, mut example, mut last): (u64, Option<i64>, Vec<Value<'static>>) = (0, None, Vec::new());
@@ -266,12 +273,7 @@ fn notes(db: &dyn Db, view: &mut CheckView) -> Result<(), Error> {
             db.query(&sql, &asked, &mut |row| {
                 found += 1;
                 last = (1..=width).map(|place| row.owned(place)).collect::<Result<_, Error>>()?;
-                let is_readable = match table {
-                    "sales" => row::notes_of(row, 0).is_ok(),
-                    "identities" => names::notes_of(row, 0).is_ok(),
-                    _ => row.shorthand(0).is_ok(),
-                };
-                if !is_readable {
+                if !is_readable(row) {
                     count += 1;
                     example = example.or(row.get(1).ok());
                 }
