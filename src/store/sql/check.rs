@@ -247,21 +247,46 @@ pub(in crate::store) fn judge(db: &dyn Db, view: &mut CheckView, name: &str, wro
     Ok(())
 }
 
+/// A column of notes: the rule that reads it, the key by which its rows are gone through, and who reads one.
+struct Noted {
+    name: &'static str,
+    wrong: &'static str,
+    table: &'static str,
+    column: &'static str,
+    key: &'static str,
+    is_readable: fn(&Row<'_>) -> bool,
+}
+
 /// What stands in shorthand has to be readable, and to be what its reader expects. It is read a page at a time.
 fn notes(db: &dyn Db, view: &mut CheckView) -> Result<(), Error> {
     let identity = if db.has_names() { "id" } else { "scope, customer" };
-    let kinds: [(&str, &str, &str, &str, &str, fn(&Row<'_>) -> bool); 3] = [
-        ("sale_notes", "what is noted of a sale cannot be read (sale)", "sales", "notes", "id", |row| {
-            row::notes_of(row, 0).is_ok()
-        }),
-        ("identity_notes", "what is noted of a customer cannot be read", "identities", "notes", identity, |row| {
-            names::notes_of(row, 0).is_ok()
-        }),
-        ("attempt_request", "what an attempt sent cannot be read (delivery)", "attempts", "sent", "delivery, number", |row| {
-            row.shorthand(0).is_ok()
-        }),
+    let kinds = [
+        Noted {
+            name: "sale_notes",
+            wrong: "what is noted of a sale cannot be read (sale)",
+            table: "sales",
+            column: "notes",
+            key: "id",
+            is_readable: |row| row::notes_of(row, 0).is_ok(),
+        },
+        Noted {
+            name: "identity_notes",
+            wrong: "what is noted of a customer cannot be read",
+            table: "identities",
+            column: "notes",
+            key: identity,
+            is_readable: |row| names::notes_of(row, 0).is_ok(),
+        },
+        Noted {
+            name: "attempt_request",
+            wrong: "what an attempt sent cannot be read (delivery)",
+            table: "attempts",
+            column: "sent",
+            key: "delivery, number",
+            is_readable: |row| row.shorthand(0).is_ok(),
+        },
     ];
-    for (name, wrong, table, column, key, is_readable) in kinds {
+    for Noted { name, wrong, table, column, key, is_readable } in kinds {
         view.checks += 1;
         let width = key.split(", ").count();
         let (mut count, mut example, mut last): (u64, Option<i64>, Vec<Value<'static>>) = (0, None, Vec::new());
