@@ -10,6 +10,7 @@ mod scene;
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::Ordering;
@@ -160,38 +161,28 @@ fn the_upstream_of_replicas_is_down_slow_flapping_and_lying() {
     moods(REPLICAS);
 }
 
-/// Debian keeps it in a folder that is named after the machine.
-fn libfaketime() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
-    let found = folders.map(|folder| folder.join("faketime/libfaketime.so.1")).find(|library| library.exists());
-    found.expect("libfaketime is not installed; scripts/faults installs it")
+/// Builds what sets the clock of one process (`clock.c`) into `folder`.
+fn another_clock(folder: &Path) -> PathBuf {
+    let (source, library) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/faults/clock.c"), folder.join("clock.so"));
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([&library, &source]).status();
+    assert!(built.expect("cc, with which SQLite is built too").success());
+    library
 }
 
-/// A clock that is set two hours ahead and back again, by libfaketime: never the machine's own.
+/// A clock that is set two hours ahead and back again: that of the bridge, never the machine's own.
 fn clock(replicas: usize) {
-    let library = libfaketime();
-    let library = library.to_str().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("clock");
-    let set = |offset: &str| {
-        let new = folder.path().join("new");
-        std::fs::write(&new, format!("{offset}\n")).unwrap();
-        std::fs::rename(new, &file).unwrap();
-    };
-    set("+0");
-    let named = file.to_str().unwrap();
-    let environment = [
-        ("LD_PRELOAD", library),
-        ("FAKETIME_TIMESTAMP_FILE", named),
-        ("FAKETIME_NO_CACHE", "1"),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-    ];
+    let (library, file) = (another_clock(folder.path()), folder.path().join("ahead"));
+    std::fs::write(&file, 0_i64.to_ne_bytes()).unwrap();
+    let ahead = std::fs::File::options().write(true).open(&file).unwrap();
+    let set = |seconds: i64| ahead.write_all_at(&seconds.to_ne_bytes(), 0).unwrap();
+    let environment = [("LD_PRELOAD", library.to_str().unwrap()), ("SALEBRIDGE_TEST_CLOCK", file.to_str().unwrap())];
     let mut scene = Scene::new(replicas, scaled(150, 1000), None, "");
     scene.start(&environment);
     scene.send();
     for (percent, offset) in [(20, 7200), (45, 0), (70, -7200)] {
         scene.until(percent);
-        set(&format!("{offset:+}"));
+        set(offset);
         scene.skew.store(offset, Ordering::SeqCst);
         scene.recovers();
     }
@@ -199,7 +190,6 @@ fn clock(replicas: usize) {
 }
 
 #[test]
-#[ignore = "needs libfaketime, which scripts/faults installs"]
 fn the_clock_is_set_ahead_and_back() {
     clock(1);
 }
