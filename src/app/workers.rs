@@ -59,7 +59,7 @@ pub(super) struct Workers {
     /// Those that nobody follows, until they have come to their end.
     leaving: Vec<Worker>,
     /// Dropped last: by then nothing is under way.
-    attempts: Attempts,
+    forwarding: Forwarding,
 }
 
 /// Workers that are made and not yet at work, so that nothing is changed where one of them cannot be made.
@@ -69,8 +69,8 @@ pub(super) struct Plan {
     watch: Option<Watch>,
 }
 
-/// The thread on which attempts run, so that they do not wait for one another's bookkeeping.
-struct Attempts {
+/// The thread on which senders work and their attempts run: both on one, because a delivery goes to and fro between them.
+struct Forwarding {
     handle: Handle,
     /// Dropping it ends the thread.
     _end: tokio::sync::oneshot::Sender<()>,
@@ -96,7 +96,7 @@ impl Workers {
             learner,
             certificate,
             leaving: Vec::new(),
-            attempts: Attempts::start()?,
+            forwarding: Forwarding::start()?,
         })
     }
 
@@ -113,7 +113,7 @@ impl Workers {
             }
             let random = Box::new(rand::random::<u64>);
             let sender = Sender::new(Arc::clone(upstream), Arc::clone(store), Arc::clone(clock), random)?;
-            senders.push((Arc::clone(upstream), sender.with_attempts_on(self.attempts.handle.clone()), Arc::default()));
+            senders.push((Arc::clone(upstream), sender, Arc::default()));
         }
         let mut enrichers = Vec::new();
         for source in new.sources.values() {
@@ -159,7 +159,8 @@ impl Workers {
             let name = upstream.name.to_string();
             let before = self.senders.remove(&name).map(|(_, worker)| worker);
             let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
-            let worker = Worker::start(bell, before, |bell| work(sender, store, clock, bell, stop_timeout));
+            let worker =
+                Worker::start_on(&self.forwarding.handle, bell, before, |bell| work(sender, store, clock, bell, stop_timeout));
             self.senders.insert(name, (upstream, worker));
         }
         let fetches = |name: &str| new.sources.get(name).is_some_and(|source| source.api.is_some());
@@ -230,15 +231,29 @@ pub(super) fn is_same(old: &Checked, new: &Checked, source: &str) -> bool {
 impl Worker {
     /// A task that begins when the one before it, which is told to end, has ended.
     fn start<F: Future<Output = ()> + 'static>(bell: Arc<Bell>, before: Option<Self>, run: impl FnOnce(Arc<Bell>) -> F) -> Self {
-        let run = run(Arc::clone(&bell));
+        let task = actix_web::rt::spawn(Self::after(before, run(Arc::clone(&bell))));
+        Self { bell, task }
+    }
+
+    /// The same on another thread.
+    fn start_on<F: Future<Output = ()> + Send + 'static>(
+        place: &Handle,
+        bell: Arc<Bell>,
+        before: Option<Self>,
+        run: impl FnOnce(Arc<Bell>) -> F,
+    ) -> Self {
+        let task = place.spawn(Self::after(before, run(Arc::clone(&bell))));
+        Self { bell, task }
+    }
+
+    fn after<F: Future<Output = ()>>(before: Option<Self>, run: F) -> impl Future<Output = ()> + use<F> {
         let before = before.map(Self::closed);
-        let task = actix_web::rt::spawn(async move {
+        async move {
             if let Some(before) = before {
                 drop(before.task.await);
             }
             run.await;
-        });
-        Self { bell, task }
+        }
     }
 
     /// The same, told to end.
@@ -248,9 +263,9 @@ impl Worker {
     }
 }
 
-impl Attempts {
+impl Forwarding {
     fn start() -> Result<Self, StartError> {
-        let failed = |error: std::io::Error| StartError::Machine(format!("attempts cannot be made: {error}"));
+        let failed = |error: std::io::Error| StartError::Machine(format!("nothing can be forwarded: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         let (end, ended) = tokio::sync::oneshot::channel();

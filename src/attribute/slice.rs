@@ -68,6 +68,8 @@ impl Wanted {
     /// What these events touch.
     pub fn by<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
         let mut wanted = Self::default();
+        let events = events.into_iter();
+        wanted.reserve(events.size_hint().0);
         for event in events {
             if event.accepted {
                 wanted.add(event);
@@ -78,6 +80,14 @@ impl Wanted {
             wanted.persons.extend(wanted.clicked.iter().cloned());
         }
         wanted
+    }
+
+    /// Room for what so many events mostly touch.
+    fn reserve(&mut self, events: usize) {
+        self.event_ids.reserve(events);
+        self.customers.reserve(events);
+        self.keys.reserve(2 * events);
+        self.hints.reserve(2 * events);
     }
 
     fn add(&mut self, event: &Event) {

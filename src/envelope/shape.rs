@@ -3,9 +3,9 @@
 //! What is built is bounded in width, and no name in it means anything to the parser: what a sender writes stays what it is.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
+use hashbrown::HashMap;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -20,13 +20,14 @@ const NUMBER: &str = "$serde_json::private::Number";
 #[derive(Debug, Clone, Default)]
 pub struct Shape {
     is_whole: bool,
-    members: BTreeMap<String, Shape>,
+    /// By a quick hash, which suffices because no sender adds to them.
+    members: HashMap<String, Shape>,
 }
 
 impl Shape {
     /// All of a document.
     pub fn whole() -> Self {
-        Self { is_whole: true, members: BTreeMap::new() }
+        Self { is_whole: true, members: HashMap::new() }
     }
 
     /// What these paths look at.
@@ -155,7 +156,7 @@ impl<'de> Visitor<'de> for Name {
 }
 
 /// The name of a member, looked up among those that are wanted.
-struct Among<'a>(&'a BTreeMap<String, Shape>);
+struct Among<'a>(&'a HashMap<String, Shape>);
 
 impl<'de, 'a> DeserializeSeed<'de> for Among<'a> {
     type Value = Option<(&'a String, &'a Shape)>;

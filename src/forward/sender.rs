@@ -4,7 +4,6 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::attempt::{Failed, Tried, attempt};
@@ -47,8 +46,6 @@ pub struct Sender {
     next_step: tokio::time::Instant,
     limiter: Limiter,
     pause: Option<Pause>,
-    /// Where attempts run; where the sender runs, if no other place was named.
-    place: Option<Handle>,
     in_flight: JoinSet<Tried>,
     /// Leased, and not yet recorded or given back.
     held: HashSet<DeliveryId>,
@@ -93,7 +90,6 @@ impl Sender {
             next_step: tokio::time::Instant::now(),
             limiter,
             pause: None,
-            place: None,
             in_flight: JoinSet::new(),
             held: HashSet::new(),
             ahead: VecDeque::new(),
@@ -102,11 +98,6 @@ impl Sender {
             judged: Vec::new(),
             news: None,
         })
-    }
-
-    /// The same sender, with its attempts on another runtime.
-    pub fn with_attempts_on(self, place: Handle) -> Self {
-        Self { place: Some(place), ..self }
     }
 
     /// The upstream's name.
@@ -309,11 +300,7 @@ impl Sender {
             }
             self.client_since = now;
         }
-        let attempt = attempt(Arc::clone(&self.upstream), self.client.clone(), claimed, now);
-        match &self.place {
-            Some(place) => self.in_flight.spawn_on(attempt, place),
-            None => self.in_flight.spawn(attempt),
-        };
+        self.in_flight.spawn(attempt(Arc::clone(&self.upstream), self.client.clone(), claimed, now));
     }
 
     fn lease(&self, now: Timestamp, limit: usize) -> Lease {
@@ -432,7 +419,7 @@ impl Sender {
         }
     }
 
-    async fn time_to_next(&self, limit: Duration) -> Result<Duration, Error> {
+    async fn time_to_next(&mut self, limit: Duration) -> Result<Duration, Error> {
         let now = self.clock.now();
         if self.free_slots(now) == 0 && !self.in_flight.is_empty() {
             return Ok(limit); // nothing can begin before something is over, which wakes us

@@ -1,5 +1,7 @@
 //! What has to be fetched before an event can be mapped: says which, in order, and puts the answers into the event. Fetches nothing.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -119,11 +121,11 @@ pub(super) fn is_usable(steps: &[Enrich], answer: &Answer) -> Result<(), String>
 }
 
 /// An event of a source that cannot fetch: what the sender put in the place of an answer is taken out, unless the pack keeps it.
-pub(super) fn without_answers(steps: &[Enrich], kind: &str, document: Document<'_>) -> Value {
-    let mut event = document.event.clone();
+pub(super) fn without_answers<'a>(steps: &[Enrich], kind: &str, document: Document<'a>) -> Cow<'a, Value> {
+    let mut event = Cow::Borrowed(document.event);
     for step in steps.iter().filter(|step| !step.keep) {
         if step.applies(kind, Document { event: &event, ..document }) {
-            put(&mut event, &step.into, Value::Null);
+            put(event.to_mut(), &step.into, Value::Null);
         }
     }
     event

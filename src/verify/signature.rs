@@ -217,7 +217,10 @@ impl Place {
 
     fn decode<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Vec<u8>> + 'a {
         self.encodings.iter().filter_map(move |encoding| match encoding {
-            Encoding::Hex => hex::decode(text).ok(),
+            Encoding::Hex => {
+                let mut bytes = vec![0; text.len() / 2];
+                hex::decode_to_slice(text, &mut bytes).ok().map(|()| bytes)
+            }
             Encoding::Base64 => BASE64.decode(text).ok(),
             Encoding::Base64url => BASE64URL.decode(text).ok(),
         })

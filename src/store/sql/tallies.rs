@@ -1,6 +1,7 @@
 //! The hourly counts: changed beside what they count, and read in the order of their key.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::row::damaged;
 use super::{Db, values};
@@ -32,11 +33,15 @@ pub(in crate::store) fn add(db: &dyn Db, tallies: &Tallies, now: Timestamp) -> R
 /// Adds the requests that are settled with these events, and the events.
 pub(in crate::store) fn note_events(tallies: &mut Tallies, events: &[EventRecord], settled: &[RequestId], now: Timestamp) {
     let mut open: HashSet<RequestId> = settled.iter().copied().collect();
+    let mut counts: HashMap<(Tallied, &Arc<str>, &str), i64> = HashMap::new();
     for event in events.iter().filter(|event| !event.replaces) {
         if open.remove(&event.request) {
-            tallies.add(Tally::new(Tallied::Request, now, event.source.clone(), ""), 1, 0);
+            *counts.entry((Tallied::Request, &event.source, "")).or_default() += 1;
         }
-        tallies.add(Tally::new(Tallied::Event, now, event.source.clone(), event.outcome.as_str()), 1, 0);
+        *counts.entry((Tallied::Event, &event.source, event.outcome.as_str())).or_default() += 1;
+    }
+    for ((what, source, label), number) in counts {
+        tallies.add(Tally::new(what, now, Arc::clone(source), label), number, 0);
     }
 }
 

@@ -12,11 +12,11 @@ mod fill;
 mod filter;
 mod merge;
 mod run;
+mod tail;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::ops::Bound;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rusqlite::{Connection, params};
@@ -26,6 +26,7 @@ pub(super) use self::fill::NAMED;
 use self::fill::fill;
 use self::merge::Merge;
 use self::run::{Run, Writing};
+use self::tail::{Hashes, Tail};
 use super::db::File;
 use crate::store::Error;
 use crate::store::sql::names::Named;
@@ -62,13 +63,13 @@ pub(super) struct Names {
     runs: Vec<Arc<Run>>,
     cache: Cache,
     /// Entries that are in no run.
-    tail: BTreeSet<Entry>,
+    tail: Tail,
     /// A full tail that is being written as a run.
     ending: Option<Ending>,
     /// Up to this row the log is in a run, and is being removed.
     spent: Option<i64>,
     /// Hashes that the open transaction has looked for in vain: whoever writes has looked first.
-    absent: HashSet<u64>,
+    absent: Hashes,
     /// Those that the open transaction added.
     added: Vec<Entry>,
     /// The last row of the log that is in the tail.
@@ -84,9 +85,10 @@ pub(super) struct Names {
 /// A full tail that is being written as a run, which is not listed before it is whole; a process that ends before starts again.
 struct Ending {
     writing: Writing,
-    tail: BTreeSet<Entry>,
-    /// The last entry that was written.
-    last: Option<Entry>,
+    /// In its order.
+    tail: Vec<Entry>,
+    /// So many of them are written.
+    written: usize,
     /// The last row of the log that is in it.
     through: i64,
 }
@@ -135,10 +137,10 @@ impl Names {
         let mut names = Self {
             runs,
             cache: cache.clone(),
-            tail: BTreeSet::new(),
+            tail: Tail::default(),
             ending: None,
             spent: None,
-            absent: HashSet::new(),
+            absent: Hashes::default(),
             added: Vec::new(),
             logged: 0,
             changes,
@@ -165,17 +167,17 @@ impl Names {
     /// The rows that may go by this name, in their order.
     pub(super) fn find(&mut self, db: &Connection, named: Named, name: &[u8]) -> Result<Vec<i64>, Error> {
         let hash = hash(named, name);
-        if self.absent.contains(&hash) {
+        if self.absent.has(hash) {
             return Ok(Vec::new());
         }
         let mut found: Vec<Entry> = Vec::new();
         for run in &self.runs {
             run.find(db, hash, &mut found)?;
         }
-        let tails = self.ending.iter().map(|ending| &ending.tail).chain([&self.tail]);
-        found.extend(tails.flat_map(|tail| tail.range(Entry { hash, place: 0 }..=Entry { hash, place: u64::MAX })));
+        found.extend(self.ending.iter().flat_map(|ending| tail::find_sorted(&ending.tail, hash)));
+        found.extend(self.tail.find(hash));
         if found.is_empty() {
-            self.absent.insert(hash);
+            self.absent.put(hash);
         }
         let mut rows: Vec<i64> = found.iter().filter_map(|entry| entry.row(named)).collect();
         rows.sort_unstable();
@@ -186,8 +188,8 @@ impl Names {
     /// From now on the row goes by this name, if the transaction is committed.
     pub(super) fn add(&mut self, named: Named, name: &[u8], row: i64) {
         let entry = Entry::new(hash(named, name), named, row);
-        self.absent.remove(&entry.hash);
-        if self.tail.insert(entry) {
+        self.absent.remove(entry.hash);
+        if self.tail.put(entry) {
             self.added.push(entry);
         }
     }
@@ -224,8 +226,9 @@ impl Names {
             }
             Ok(())
         } else if self.tail.len() >= TAIL_LIMIT {
-            let writing = Writing::new(self.next_run(), 0, self.tail.len());
-            self.ending = Some(Ending { writing, tail: std::mem::take(&mut self.tail), last: None, through: self.logged });
+            let tail = self.tail.take_sorted();
+            let writing = Writing::new(self.next_run(), 0, tail.len());
+            self.ending = Some(Ending { writing, tail, written: 0, through: self.logged });
             Ok(())
         } else if let Some(id) = self.unlisted.last().copied() {
             if !run::sweep(db, id, STEP_PARTS)? {
@@ -281,7 +284,9 @@ impl Names {
         while let Some(row) = rows.next()? {
             self.logged = row.get(0)?;
             let bytes = row.get_ref(1)?.as_blob().map_err(|_| Error::Damaged("the log of the names".to_owned()))?;
-            self.tail.extend(run::read(bytes));
+            for entry in run::read(bytes) {
+                self.tail.put(entry);
+            }
         }
         Ok(())
     }
@@ -291,13 +296,12 @@ impl Ending {
     /// Writes about so many parts. Answers whether there is more to write.
     fn step(&mut self, db: &Connection, parts: usize) -> Result<bool, Error> {
         let enough = self.writing.parts() + parts;
-        let start = self.last.map_or(Bound::Unbounded, Bound::Excluded);
-        for entry in self.tail.range((start, Bound::Unbounded)) {
+        while let Some(entry) = self.tail.get(self.written) {
             if self.writing.parts() >= enough {
                 return Ok(true);
             }
             self.writing.push(db, *entry)?;
-            self.last = Some(*entry);
+            self.written += 1;
         }
         Ok(false)
     }

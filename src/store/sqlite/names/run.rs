@@ -63,9 +63,11 @@ impl Run {
             if self.firsts.get(place).is_some_and(|first| *first > hash) {
                 break;
             }
-            let part = self.part(db, place)?;
-            let start = part.partition_point(|entry| entry.hash < hash);
-            found.extend(part.iter().skip(start).take_while(|entry| entry.hash == hash));
+            self.of_part(db, place, |part| {
+                let (entries, _) = part.as_chunks::<ENTRY>();
+                let start = entries.partition_point(|bytes| entry(bytes).hash < hash);
+                found.extend(entries.iter().skip(start).map(entry).take_while(|entry| entry.hash == hash));
+            })?;
         }
         Ok(())
     }
@@ -82,11 +84,16 @@ impl Run {
 
     /// The entries of a part.
     pub(super) fn part(&self, db: &Connection, place: usize) -> Result<Vec<Entry>, Error> {
+        self.of_part(db, place, |part| read(part).collect())
+    }
+
+    /// What is made of a part as it was written.
+    fn of_part<T>(&self, db: &Connection, place: usize, make: impl FnOnce(&[u8]) -> T) -> Result<T, Error> {
         let number = i64::try_from(place).map_err(|_| damaged(self.id))?;
         let mut select = db.prepare_cached("SELECT entries FROM name_parts WHERE id = ?1")?;
         let mut rows = select.query([self.id * PARTS_OF_RUN + number])?;
         let row = rows.next()?.ok_or_else(|| damaged(self.id))?;
-        Ok(read(row.get_ref(0)?.as_blob().map_err(|_| damaged(self.id))?).collect())
+        Ok(make(row.get_ref(0)?.as_blob().map_err(|_| damaged(self.id))?))
     }
 }
 
@@ -176,8 +183,11 @@ pub(super) fn written<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<u
 
 /// Entries as they were written.
 pub(super) fn read(bytes: &[u8]) -> impl Iterator<Item = Entry> {
-    let number = |bytes: &[u8]| bytes.iter().fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
-    bytes.chunks_exact(ENTRY).map(move |entry| Entry { hash: number(&entry[..8]), place: number(&entry[8..]) })
+    bytes.as_chunks::<ENTRY>().0.iter().map(entry)
+}
+
+fn entry([a, b, c, d, e, f, g, h, place @ ..]: &[u8; ENTRY]) -> Entry {
+    Entry { hash: u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]), place: u64::from_be_bytes(*place) }
 }
 
 fn damaged(id: i64) -> Error {
