@@ -186,7 +186,7 @@ impl Remapper {
         }
         events.sort_by_key(Recorded::place);
         let mut wanted = Wanted::by(events.iter().map(|recorded| &recorded.event));
-        wanted.sales = sales;
+        wanted.sales.extend(sales);
         Ok(Some(Batch { events, wanted }))
     }
 

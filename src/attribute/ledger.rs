@@ -1,7 +1,9 @@
 //! The slice of the ledger that a batch touches, and the fold of events over it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
 
 use super::changes::{Changes, DoubleCount, EventOutcome, EventRecord, Merge, NewDelivery, NewFetch, SaleKey, Tell};
 use super::credit::{Memory, remember};

@@ -3,7 +3,7 @@
 //! What was sent stays as it was sent. A sale is folded anew from its own events; an event that belonged to none is applied as if
 //! it had just come.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 use std::sync::Arc;
 
 use super::Rules;

@@ -1,7 +1,8 @@
 //! What a batch touches: what the store must load before events can be applied, and what it has loaded.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
 
 use super::hints::Hint;
 use super::learn::person_scope;

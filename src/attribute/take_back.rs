@@ -89,7 +89,7 @@ impl Ledger {
     }
 
     fn only_one_of_group(&self, event: &Event, keys: &[Key]) -> Result<usize, &'static str> {
-        let mut found = BTreeSet::new();
+        let mut found: BTreeSet<SaleId> = BTreeSet::new();
         for key in keys.iter().filter(|key| !key.identifies) {
             found.extend(self.slice.groups.get(&place(&event.scope, key)).into_iter().flatten());
             // Sales of the same batch are not in the store yet.

@@ -20,7 +20,7 @@ const NUMBER: &str = "$serde_json::private::Number";
 #[derive(Debug, Clone, Default)]
 pub struct Shape {
     is_whole: bool,
-    /// By a quick hash, which suffices because no sender adds to them.
+    /// No sender adds to them, so a quick hash suffices.
     members: HashMap<String, Shape>,
 }
 

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::sync::LazyLock;
 
+use serde::Serialize;
 use zstd::zstd_safe::{CCtx, CDict, DCtx, DDict, compress_bound, get_dict_id_from_frame, get_frame_content_size};
 
 use super::Error;
@@ -25,22 +26,45 @@ const SCRATCH_BYTES: usize = 16 * 1024;
 static WRITER: LazyLock<CDict<'static>> = LazyLock::new(|| CDict::create(VOCABULARY, LEVEL));
 static READER: LazyLock<DDict<'static>> = LazyLock::new(|| DDict::create(VOCABULARY));
 
+/// What a thread writes with: where nothing is made anew for each note.
+struct Writing {
+    context: CCtx<'static>,
+    text: Vec<u8>,
+    frame: Vec<u8>,
+}
+
 thread_local! {
-    static COMPRESSING: RefCell<(CCtx<'static>, Vec<u8>)> = RefCell::new((CCtx::create(), Vec::new()));
-    static DECOMPRESSING: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
+    static WRITING: RefCell<Writing> = RefCell::new(Writing { context: CCtx::create(), text: Vec::new(), frame: Vec::new() });
+    static READING: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
 }
 
 /// A text in shorthand.
 pub(super) fn write(text: &str) -> Vec<u8> {
-    COMPRESSING.with_borrow_mut(|(context, frame)| {
-        frame.clear();
-        frame.reserve(compress_bound(text.len()));
-        context.compress_using_cdict(frame, text.as_bytes(), &WRITER).expect("there is room for whatever comes out");
-        let note = frame.as_slice().to_vec();
-        // A rare long note leaves nothing behind.
-        frame.shrink_to(SCRATCH_BYTES);
-        note
+    WRITING.with_borrow_mut(|Writing { context, frame, .. }| pack(context, frame, text.as_bytes()))
+}
+
+/// A structure in shorthand, as JSON.
+///
+/// # Errors
+/// It cannot be JSON.
+pub(super) fn write_json(of: &impl Serialize) -> Result<Vec<u8>, Error> {
+    WRITING.with_borrow_mut(|Writing { context, frame, text }| {
+        text.clear();
+        serde_json::to_writer(&mut *text, of)?;
+        let note = pack(context, frame, text);
+        text.shrink_to(SCRATCH_BYTES);
+        Ok(note)
     })
+}
+
+fn pack(context: &mut CCtx<'static>, frame: &mut Vec<u8>, text: &[u8]) -> Vec<u8> {
+    frame.clear();
+    frame.reserve(compress_bound(text.len()));
+    context.compress_using_cdict(frame, text, &WRITER).expect("there is room for whatever comes out");
+    let note = frame.as_slice().to_vec();
+    // A rare long note leaves nothing behind.
+    frame.shrink_to(SCRATCH_BYTES);
+    note
 }
 
 /// The text of a note.
@@ -54,7 +78,7 @@ pub(super) fn read(note: &[u8]) -> Result<String, Error> {
     let length = get_frame_content_size(note).ok().flatten().filter(|length| *length <= LENGTH_LIMIT_BYTES);
     let length = length.and_then(|length| usize::try_from(length).ok()).ok_or_else(damaged)?;
     let mut text: Vec<u8> = Vec::with_capacity(length);
-    DECOMPRESSING.with_borrow_mut(|context| context.decompress_using_ddict(&mut text, note, &READER)).map_err(|_| damaged())?;
+    READING.with_borrow_mut(|context| context.decompress_using_ddict(&mut text, note, &READER)).map_err(|_| damaged())?;
     String::from_utf8(text).map_err(|_| damaged())
 }
 

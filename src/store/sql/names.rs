@@ -228,7 +228,7 @@ pub(super) fn put_identity(db: &dyn Db, place: &Scope, customer: &str, identity:
     let at = external.map(|(_, at)| at.as_millisecond());
     let notes =
         Notes { customer: external.map(|(found, _)| Cow::Borrowed(&found.origin)), clicks: Cow::Borrowed(&identity.clicks) };
-    let notes = shorthand::write(&serde_json::to_string(&notes)?);
+    let notes = shorthand::write_json(&notes)?;
     let (first_seen, last_seen) = (identity.first_seen.as_millisecond(), identity.last_seen.as_millisecond());
     let all = values![place, customer, person, at, first_seen, last_seen, notes];
     let Some(rows) = db.named(Named::Customer, customer.as_bytes())? else {

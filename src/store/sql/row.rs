@@ -60,7 +60,7 @@ pub(super) fn write_sale(db: &dyn Db, sql: &str, sale: &Sale) -> Result<(), Erro
             sale.paid_at.as_millisecond(),
             sale.taken_back,
             sale.adjustments,
-            shorthand::write(&serde_json::to_string(&Notes::of(sale))?),
+            shorthand::write_json(&Notes::of(sale))?,
             sale.buyer.click_id.as_ref().map(|found| found.origin.as_str()),
         ],
         Some(Unchanged::Damage("a sale that is gone")),

@@ -3,9 +3,10 @@
 //! It is loaded in rounds, each of which asks all its questions at once. What is looked for and may not be there yet is held by its
 //! name first, so that of two replicas that learn of one purchase at the same time the second sees what the first wrote.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use sha2::{Digest as _, Sha256};
 
 use super::names::{self, place_values, read_identity, whose};
@@ -107,7 +108,7 @@ impl<'a> Loading<'a> {
     /// A key leads to a merged sale only where that was merged while its lock was waited for; now the key leads to the other.
     fn none_was_merged(&self, found_by_key: &BTreeSet<SaleId>, wanted: &HashSet<SaleId>) -> Result<(), Error> {
         let is_merged = |id: &&SaleId| self.sales.get(id).is_some_and(|sale| matches!(sale.state, SaleState::Merged(_)));
-        let is_late = found_by_key.iter().filter(|id| !wanted.contains(id)).any(|id| is_merged(&id));
+        let is_late = found_by_key.iter().filter(|id| !wanted.contains(*id)).any(|id| is_merged(&id));
         if self.db.dialect().is_shared && is_late {
             return Err(Error::Conflict("a sale was merged meanwhile".to_owned()));
         }

@@ -1,7 +1,8 @@
 //! The hourly counts: changed beside what they count, and read in the order of their key.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
 
 use super::row::damaged;
 use super::{Db, values};
