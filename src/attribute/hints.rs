@@ -3,9 +3,9 @@
 //! An authorisation often knows more than its capture, an event may tie two ids before either is counted, and a refund may come
 //! before its sale. A hint is kept under each key of the purchase and spent when the sale is counted under one of them.
 
-use hashbrown::HashSet;
 use std::time::Duration;
 
+use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::Ledger;

@@ -3,8 +3,9 @@
 //! What was sent stays as it was sent. A sale is folded anew from its own events; an event that belonged to none is applied as if
 //! it had just come.
 
-use hashbrown::HashSet;
 use std::sync::Arc;
+
+use hashbrown::HashSet;
 
 use super::Rules;
 use super::changes::{EventOutcome, EventRecord};

@@ -419,6 +419,7 @@ impl Sender {
         }
     }
 
+    /// Takes the sender for itself although it changes nothing: two could not share `random` across threads.
     async fn time_to_next(&mut self, limit: Duration) -> Result<Duration, Error> {
         let now = self.clock.now();
         if self.free_slots(now) == 0 && !self.in_flight.is_empty() {
