@@ -10,7 +10,7 @@ use super::send::here;
 use super::{Answer, Failure, runtime};
 use crate::app::admin;
 use crate::domain::Secret;
-use crate::outbound::{Client, Limits, Request};
+use crate::outbound::{Client, Limits, Request, uri};
 
 /// A reload waits for a step of the fold, which may take a while where the store is slow.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -62,7 +62,7 @@ async fn ask(listen: &str, token: Option<&Secret>) -> Result<(u16, Value), Strin
         answer_limit_bytes: 1024 * 1024,
         allow_private: true,
     };
-    let url = format!("http://{}/api/v1/reload", here(listen)).parse().map_err(|_| format!("{listen} is no address"))?;
+    let url = uri(&format!("http://{}/api/v1/reload", here(listen))).map_err(|_| format!("{listen} is no address"))?;
     let bearer = token.map(|token| ("Authorization".to_owned(), Secret::new(format!("Bearer {}", token.expose()))));
     let body = Some(("application/json", "{}".to_owned()));
     let request = Request { method: "POST", url, body, headers: bearer.into_iter().collect() };

@@ -11,7 +11,7 @@ use sha2::Sha256;
 use tokio::sync::Mutex;
 
 use crate::domain::{Secret, Timestamp};
-use crate::outbound::{Answer, Client, Limits, Request, retry_after};
+use crate::outbound::{Answer, Client, Limits, Request, retry_after, uri};
 use crate::pack::{Access, Auth, AuthHmac};
 
 /// No object of a payment API is larger.
@@ -77,7 +77,7 @@ impl HttpFetcher {
         body: Option<(&'static str, String)>,
     ) -> Result<Request, Failure> {
         let url = if path.starts_with('/') { format!("{}{path}", self.access.base_url) } else { path.to_owned() };
-        let url = url.parse().map_err(|_| Failure::Limited("the URL to be asked is none".to_owned()))?;
+        let url = uri(&url).map_err(|_| Failure::Limited("the URL to be asked is none".to_owned()))?;
         let own = self.access.headers.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str())));
         let accept = ("Accept".to_owned(), Secret::new("application/json"));
         let has_accept = self.access.headers.keys().any(|name| name.eq_ignore_ascii_case("accept"));

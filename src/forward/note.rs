@@ -1,9 +1,12 @@
 //! What log and metrics are told of an attempt that is over: numbers and names of ours, never what was sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::{Counter, Histogram, SharedString};
+
 use super::attempt::Tried;
-use crate::domain::{DeliveryState, RequestId, SaleId, Timestamp};
+use crate::domain::{AttemptOutcome, DeliveryState, RequestId, SaleId, Timestamp};
 use crate::store::Attempt;
 use crate::trace::{self, Span, Stage};
 
@@ -25,8 +28,9 @@ impl About {
     }
 
     /// Writes a line, and counts.
-    pub(super) fn note(&self, upstream: &str, attempt: &Attempt) {
-        self.count(upstream, attempt);
+    pub(super) fn note(&self, meters: &mut Meters, attempt: &Attempt) {
+        self.count(meters, attempt);
+        let upstream = &*attempt.upstream;
         if let Some(received_at) = self.received_at {
             trace::note(self.request, received_at, || vec![self.span(upstream, attempt)]);
         }
@@ -73,19 +77,61 @@ impl About {
         Span { stage: Stage::Attempt, began_at: attempt.started_at, took: self.took, attributes, is_failed }
     }
 
-    fn count(&self, upstream: &str, attempt: &Attempt) {
-        let name = || upstream.to_owned();
-        metrics::counter!("salebridge_attempts_total", "upstream" => name(), "outcome" => attempt.outcome.as_str()).increment(1);
-        metrics::histogram!("salebridge_attempt_seconds", "upstream" => name()).record(self.took);
+    fn count(&self, meters: &mut Meters, attempt: &Attempt) {
         let state = attempt.state;
+        meters.attempt(attempt.outcome).increment(1);
+        meters.took.record(self.took);
         if state.is_accepted() || state == DeliveryState::Dead {
-            metrics::counter!("salebridge_deliveries_total", "upstream" => name(), "state" => state.as_str()).increment(1);
+            meters.ended(state).increment(1);
         }
         // What goes back of a sale is told long after the sale.
         let received_at = self.received_at.filter(|_| state.is_accepted() && !self.is_adjustment);
         if let Some(received_at) = received_at {
             let lag = attempt.finished_at.duration_since(received_at).as_secs_f64().max(0.0);
-            metrics::histogram!("salebridge_acceptance_lag_seconds", "upstream" => name()).record(lag);
+            meters.lag.record(lag);
         }
     }
+}
+
+/// The meters of one upstream, looked up once instead of for each attempt; one that was never counted is not shown.
+pub(super) struct Meters {
+    upstream: Arc<str>,
+    took: Histogram,
+    lag: Histogram,
+    attempts: Vec<(AttemptOutcome, Counter)>,
+    ended: Vec<(DeliveryState, Counter)>,
+}
+
+impl Meters {
+    pub(super) fn new(upstream: &Arc<str>) -> Self {
+        let name = || SharedString::from(Arc::clone(upstream));
+        Self {
+            took: metrics::histogram!("salebridge_attempt_seconds", "upstream" => name()),
+            lag: metrics::histogram!("salebridge_acceptance_lag_seconds", "upstream" => name()),
+            upstream: Arc::clone(upstream),
+            attempts: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    fn attempt(&mut self, outcome: AttemptOutcome) -> &Counter {
+        let name = SharedString::from(Arc::clone(&self.upstream));
+        let made = || metrics::counter!("salebridge_attempts_total", "upstream" => name, "outcome" => outcome.as_str());
+        known(&mut self.attempts, outcome, made)
+    }
+
+    fn ended(&mut self, state: DeliveryState) -> &Counter {
+        let name = SharedString::from(Arc::clone(&self.upstream));
+        let made = || metrics::counter!("salebridge_deliveries_total", "upstream" => name, "state" => state.as_str());
+        known(&mut self.ended, state, made)
+    }
+}
+
+/// The counter of a label; there are few.
+fn known<K: PartialEq>(counters: &mut Vec<(K, Counter)>, key: K, made: impl FnOnce() -> Counter) -> &Counter {
+    let place = counters.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+        counters.push((key, made()));
+        counters.len() - 1
+    });
+    &counters[place].1
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::attempt::{Failed, Tried, attempt};
-use super::note::About;
+use super::note::{About, Meters};
 use super::schedule::Tries;
 use super::upstream::Upstream;
 use crate::domain::{AttemptOutcome, Clock, DeliveryId, Limiter, Timestamp};
@@ -29,7 +29,7 @@ const GATHER: Duration = Duration::from_millis(10);
 /// Of a fast upstream so many times as many deliveries are leased ahead as may be under way, so that few commits serve many.
 const AHEAD: usize = 8;
 /// But never more than this: after a crash all of them may have been sent.
-const AHEAD_LIMIT: usize = 256;
+const AHEAD_LIMIT: usize = 1024;
 /// After so long the upstream's name is looked up anew, whatever connections there are.
 const CLIENT_AGE: Duration = Duration::from_secs(60);
 
@@ -45,6 +45,7 @@ pub struct Sender {
     /// Before this no further step of a fast upstream is made.
     next_step: tokio::time::Instant,
     limiter: Limiter,
+    meters: Meters,
     pause: Option<Pause>,
     in_flight: JoinSet<Tried>,
     /// Leased, and not yet recorded or given back.
@@ -80,6 +81,7 @@ impl Sender {
         let now = clock.now();
         let limiter = Limiter::new(upstream.requests_per_minute, now);
         Ok(Self {
+            meters: Meters::new(&upstream.name),
             upstream,
             store,
             clock,
@@ -240,7 +242,7 @@ impl Sender {
         }
         let long = tokio::time::Instant::now() + LINGER;
         loop {
-            let is_stocked = 2 * self.ahead.len() > self.room_ahead() && !self.in_flight.is_empty();
+            let is_stocked = 4 * self.ahead.len() > 3 * self.room_ahead() && !self.in_flight.is_empty();
             let until = if is_stocked { long } else { self.next_step };
             if tokio::time::Instant::now() >= until {
                 break;
@@ -300,7 +302,7 @@ impl Sender {
             }
             self.client_since = now;
         }
-        self.in_flight.spawn(attempt(Arc::clone(&self.upstream), self.client.clone(), claimed, now));
+        self.in_flight.spawn(Box::pin(attempt(Arc::clone(&self.upstream), self.client.clone(), claimed, now)));
     }
 
     fn lease(&self, now: Timestamp, limit: usize) -> Lease {
@@ -338,7 +340,7 @@ impl Sender {
         for tried in std::mem::take(&mut self.over) {
             let about = About::of(&tried);
             let attempt = self.judge(tried, now);
-            about.note(&self.upstream.name, &attempt);
+            about.note(&mut self.meters, &attempt);
             match attempt.outcome {
                 AttemptOutcome::Paused => refusal = Some(attempt.reason.clone()),
                 AttemptOutcome::Rejected if attempt.status.is_none() => {} // it was never sent

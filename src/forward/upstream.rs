@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
+use super::render::Destination;
 use super::schedule::Schedule;
 use super::sign::SigningKey;
 use super::template::{AmountUnit, Auth, FieldValue, Template, Templates, Transport};
@@ -110,7 +111,7 @@ pub struct Upstream {
     /// Where its API is; `None` where nothing is sent over a network.
     pub base_url: Option<Url>,
     /// Where sales go, if that is the same for all of them.
-    pub(super) sale_url: Option<Url>,
+    pub(super) sale_destination: Option<Destination>,
     /// The API's token; blank where the template needs none.
     pub token: Secret,
     /// The keys with which requests are signed.
@@ -139,6 +140,8 @@ pub struct Upstream {
     pub timeout: Duration,
     /// When what failed is tried again.
     pub schedule: Schedule,
+    /// Every form of a secret that an answer may repeat, and that is not kept.
+    pub(super) spellings: Vec<Secret>,
 }
 
 impl Default for RetryConfig {
@@ -206,14 +209,6 @@ impl Upstream {
         }
     }
 
-    /// Every text that must not be shown.
-    pub(super) fn secrets(&self) -> Vec<&str> {
-        let mut secrets: Vec<&str> = self.signing_keys.iter().map(|key| key.secret().expose()).collect();
-        secrets.push(self.token.expose());
-        secrets.retain(|secret| !secret.is_empty());
-        secrets
-    }
-
     /// Checks an upstream; `file` and `key` name it in faults, `sources` are the sources that there are.
     ///
     /// # Errors
@@ -249,11 +244,11 @@ impl Upstream {
             check.fault("without_click", format!("{} takes no sale without a click: hold or skip", template.upstream.title));
         }
         let Check { faults, .. } = check;
-        faults.or(Self {
+        let mut upstream = Self {
             name: config.name.as_str().into(),
             template: Arc::clone(template),
             allow_private: config.allow_private || base_url.as_ref().is_some_and(|url| names_private(url.as_str())),
-            sale_url: base_url.as_ref().and_then(|base| same_for_all(base, template)),
+            sale_destination: base_url.as_ref().and_then(|base| same_for_all(base, template)),
             base_url,
             token: config.token.clone().unwrap_or_else(|| Secret::new("")),
             signing_keys,
@@ -268,7 +263,10 @@ impl Upstream {
             max_in_flight: config.max_in_flight.unwrap_or(limits.max_in_flight),
             timeout: Duration::from_secs(config.timeout_secs.unwrap_or(limits.timeout_secs)),
             schedule,
-        })
+            spellings: Vec::new(),
+        };
+        upstream.spellings = upstream.all_spellings();
+        faults.or(upstream)
     }
 }
 
@@ -433,11 +431,11 @@ fn base(text: &str, allow_private: bool) -> Result<Url, String> {
     }
 }
 
-/// The URL of sales, unless it holds a value of the sale or the token.
-fn same_for_all(base: &Url, template: &Template) -> Option<Url> {
+/// Where sales go, unless the URL it holds a value of the sale or the token.
+fn same_for_all(base: &Url, template: &Template) -> Option<Destination> {
     let path = &template.request.path;
     let is_plain = !path.contains('{') && !matches!(template.auth, Auth::Query { .. });
-    if is_plain { joined(base, path).ok() } else { None }
+    if is_plain { Destination::new(&joined(base, path).ok()?).ok() } else { None }
 }
 
 /// A path below the base URL. Without one, the base URL as it was written.

@@ -1,13 +1,23 @@
 //! One HTTP client for each destination, which follows no redirect and reaches no private address by a name.
 
+use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Once;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use reqwest::Method;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::redirect::Policy;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, Method, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Error;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower_service::Service;
+use url::Url;
 
 use crate::domain::{Headers, Secret};
 
@@ -15,11 +25,18 @@ use crate::domain::{Headers, Secret};
 const ANSWER_LIMIT_BYTES: usize = 1024 * 1024;
 /// [`post`] waits so long.
 const POST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection over which nothing goes is asked after this whether the other side is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A connection that nobody needs is kept so long.
+const IDLE: Duration = Duration::from_secs(30);
+/// Who asks.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("salebridge/", env!("CARGO_PKG_VERSION")));
 
 /// A client for one destination.
 #[derive(Debug, Clone)]
 pub struct Client {
-    client: reqwest::Client,
+    pool: hyper_util::client::legacy::Client<Within<HttpsConnector<HttpConnector<Guard>>>, Full<Bytes>>,
+    timeout: Duration,
     answer_limit_bytes: usize,
 }
 
@@ -43,8 +60,8 @@ pub struct Limits {
 pub struct Request {
     /// The method.
     pub method: &'static str,
-    /// The whole URL.
-    pub url: reqwest::Url,
+    /// The whole URL, by [`uri`].
+    pub url: Uri,
     /// The content type and the body.
     pub body: Option<(&'static str, String)>,
     /// The headers.
@@ -76,30 +93,41 @@ pub enum Failure {
 }
 
 /// Resolves names, but not to addresses that a name must not lead to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Guard {
     allow_private: bool,
 }
 
+/// Connects, with everything that belongs to it, within a time.
+#[derive(Debug, Clone)]
+struct Within<C> {
+    connector: C,
+    limit: Duration,
+}
+
 impl Client {
-    /// A client with these limits.
+    /// A client with these limits. It follows no redirect and asks no proxy, which would look names up itself, past the guard.
     ///
     /// # Errors
     /// This machine cannot make one (no certificates).
     pub fn new(limits: Limits) -> Result<Self, String> {
-        install_tls();
-        let client = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .no_proxy() // a proxy would look names up itself, past the guard
-            .connect_timeout(limits.connect_timeout)
-            .timeout(limits.timeout)
+        let mut connector = HttpConnector::new_with_resolver(Guard { allow_private: limits.allow_private });
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_keepalive(Some(KEEP_ALIVE));
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_platform_verifier(rustls::crypto::ring::default_provider())
+            .map_err(|error| format!("{}; are the system's CA certificates installed (ca-certificates)?", sentence(&error)))?
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(connector);
+        let pool = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(limits.idle_connections)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .user_agent(concat!("salebridge/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Guard { allow_private: limits.allow_private })
-            .build()
-            .map_err(|error| format!("{}; are the system's CA certificates installed (ca-certificates)?", sentence(&error)))?;
-        Ok(Self { client, answer_limit_bytes: limits.answer_limit_bytes.min(ANSWER_LIMIT_BYTES) })
+            .build(Within { connector, limit: limits.connect_timeout });
+        Ok(Self { pool, timeout: limits.timeout, answer_limit_bytes: limits.answer_limit_bytes.min(ANSWER_LIMIT_BYTES) })
     }
 
     /// Asks, and reads the answer, bounded in size and time.
@@ -107,31 +135,80 @@ impl Client {
     /// # Errors
     /// No answer came.
     pub async fn ask(&self, request: Request) -> Result<Answer, Failure> {
-        let failure = |error: reqwest::Error| {
-            let is_unsent = error.is_connect() || error.is_builder();
-            let words = sentence(&error.without_url());
-            if is_unsent { Failure::Unsent(words) } else { Failure::Unanswered(words) }
-        };
-        let method = Method::from_bytes(request.method.as_bytes()).map_err(|error| Failure::Unsent(error.to_string()))?;
-        let mut asked = self.client.request(method, request.url);
-        if let Some((content_type, body)) = request.body {
-            asked = asked.header(CONTENT_TYPE, content_type).body(body);
+        let unsent = |error: http::Error| Failure::Unsent(sentence(&error));
+        let mut headers = HeaderMap::with_capacity(request.headers.len() + 4);
+        for (name, value) in &request.headers {
+            add(&mut headers, name, value.expose()).map_err(unsent)?;
         }
-        let asked = request.headers.iter().fold(asked, |asked, (name, value)| asked.header(name, value.expose()));
-        let mut response = asked.send().await.map_err(failure)?;
+        let body = request.body.map_or_else(Bytes::new, |(content_type, body)| {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            body.into()
+        });
+        headers.entry(USER_AGENT).or_insert(AGENT);
+        let method = Method::from_bytes(request.method.as_bytes()).map_err(|error| unsent(error.into()))?;
+        self.exchange(method, request.url, headers, body).await
+    }
+
+    /// One request and its answer. What belongs to the connection itself (`Host`, `Content-Length`) is added on the way.
+    async fn exchange(&self, method: Method, url: Uri, mut headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        let mut request = http::Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = url;
+        *request.headers_mut() = headers;
+        let exchange = async {
+            let response = self.pool.request(request).await.map_err(|error| Failure::of(&error))?;
+            self.read(response).await.map_err(|error| Failure::Unanswered(sentence(&error)))
+        };
+        let late = |_| Failure::Unanswered(format!("no whole answer within {} s", self.timeout.as_secs_f32()));
+        tokio::time::timeout(self.timeout, exchange).await.map_err(late)?
+    }
+
+    async fn read(&self, response: http::Response<Incoming>) -> Result<Answer, hyper::Error> {
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (content_type, retry_after) = (header(CONTENT_TYPE), header(RETRY_AFTER));
+        let (status, content_type, retry_after) = (response.status().as_u16(), header(CONTENT_TYPE), header(RETRY_AFTER));
+        let mut incoming = response.into_body();
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failure)? {
+        while let Some(frame) = incoming.frame().await {
+            let Ok(chunk) = frame?.into_data() else { continue }; // trailers say nothing that is read
             let room = self.answer_limit_bytes - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if body.len() == self.answer_limit_bytes {
                 break;
             }
         }
-        let body = String::from_utf8_lossy(&body).into_owned();
-        Ok(Answer { status: response.status().as_u16(), content_type, retry_after, body })
+        let body = String::from_utf8(body).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        Ok(Answer { status, content_type, retry_after, body })
     }
+}
+
+impl Failure {
+    fn of(error: &Error) -> Self {
+        let words = sentence(error);
+        if error.is_connect() { Self::Unsent(words) } else { Self::Unanswered(words) }
+    }
+}
+
+fn add(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), http::Error> {
+    headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
+    Ok(())
+}
+
+/// A URL as requests are sent to it, read by the rules of the URL standard.
+///
+/// # Errors
+/// It is none.
+pub fn uri(text: &str) -> Result<Uri, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    uri_of(&url)
+}
+
+/// The same of one that is read already.
+///
+/// # Errors
+/// It has no host, or is too long.
+pub fn uri_of(url: &Url) -> Result<Uri, String> {
+    url.as_str().parse().map_err(|error: http::uri::InvalidUri| error.to_string())
 }
 
 /// Posts a body to an address of this machine and answers with status and body: the way of `send` and the demo.
@@ -139,16 +216,12 @@ impl Client {
 /// # Errors
 /// The reason in words.
 pub async fn post(url: &str, headers: &Headers, body: Vec<u8>) -> Result<(u16, String), String> {
-    let words = |error: reqwest::Error| sentence(&error);
-    let client = plain_client(POST_TIMEOUT)?;
-    let request = headers.iter().fold(client.post(url).body(body), |request, (name, value)| match name {
-        // Those two belong to the connection, not to the case.
-        "host" | "content-length" => request,
-        _ => request.header(name, value),
-    });
-    let response = request.send().await.map_err(words)?;
-    let status = response.status().as_u16();
-    Ok((status, response.text().await.map_err(words)?))
+    let mut sent = HeaderMap::new();
+    // Those two belong to the connection, not to the case.
+    for (name, value) in headers.iter().filter(|(name, _)| !matches!(*name, "host" | "content-length")) {
+        add(&mut sent, name, value).map_err(|error| sentence(&error))?;
+    }
+    plain(Method::POST, url, sent, body, POST_TIMEOUT).await
 }
 
 /// Gets a page of this machine's own, as `health` asks for it, and answers with status and body.
@@ -156,17 +229,20 @@ pub async fn post(url: &str, headers: &Headers, body: Vec<u8>) -> Result<(u16, S
 /// # Errors
 /// The reason in words; that there was no answer within `timeout` is one.
 pub async fn get(url: &str, timeout: Duration) -> Result<(u16, String), String> {
-    let words = |error: reqwest::Error| sentence(&error);
-    let response = plain_client(timeout)?.get(url).send().await.map_err(words)?;
-    let status = response.status().as_u16();
-    Ok((status, response.text().await.map_err(words)?))
+    plain(Method::GET, url, HeaderMap::new(), Vec::new(), timeout).await
 }
 
-/// A client that follows nothing and asks no proxy, for addresses that an operator named.
-fn plain_client(timeout: Duration) -> Result<reqwest::Client, String> {
-    install_tls();
-    let builder = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(timeout);
-    builder.build().map_err(|error| sentence(&error))
+/// Asks an address that an operator named, whatever network it is in.
+async fn plain(method: Method, url: &str, headers: HeaderMap, body: Vec<u8>, timeout: Duration) -> Result<(u16, String), String> {
+    let limits = Limits {
+        connect_timeout: timeout,
+        timeout,
+        idle_connections: 0,
+        answer_limit_bytes: ANSWER_LIMIT_BYTES,
+        allow_private: true,
+    };
+    let answer = Client::new(limits)?.exchange(method, uri(url)?, headers, body.into()).await;
+    answer.map(|answer| (answer.status, answer.body)).map_err(|failure| failure.to_string())
 }
 
 /// Whether a URL is fit to be sent something secret: https, or plain http to where it was named literally that it is private.
@@ -174,7 +250,7 @@ fn plain_client(timeout: Duration) -> Result<reqwest::Client, String> {
 /// # Errors
 /// What is wrong with it, without the URL.
 pub fn check_url(text: &str, allow_private: bool) -> Result<(), String> {
-    let url = reqwest::Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?;
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() || host.ends_with('.') {
         return Err("must be scheme, host, path and query only".to_owned());
@@ -189,24 +265,51 @@ pub fn check_url(text: &str, allow_private: bool) -> Result<(), String> {
 
 /// True where the host of a URL names a private address literally.
 pub fn names_private(url: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let Ok(url) = Url::parse(url) else { return false };
     let host = url.host_str().unwrap_or_default();
     let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
     host == "localhost" || address.is_some_and(is_private)
 }
 
-fn install_tls() {
-    static PROVIDER: Once = Once::new();
-    // An error says that a provider is installed already, which is as good.
-    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-}
+impl Service<Name> for Guard {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let allow_private = self.allow_private;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            Ok(Box::new(allowed(found, allow_private)?.into_iter()) as Addrs)
+            Ok(allowed(found, allow_private).map_err(std::io::Error::other)?.into_iter())
+        })
+    }
+}
+
+impl<C> Service<Uri> for Within<C>
+where
+    C: Service<Uri>,
+    C::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.connector.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, url: Uri) -> Self::Future {
+        let (connecting, limit) = (self.connector.call(url), self.limit);
+        Box::pin(async move {
+            match tokio::time::timeout(limit, connecting).await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(_) => Err(format!("no connection within {} s", limit.as_secs_f32()).into()),
+            }
         })
     }
 }
@@ -296,7 +399,7 @@ mod tests {
             answer_limit_bytes: 1024,
             allow_private: false,
         };
-        let url = url.parse().expect("a URL");
+        let url = uri(&url).expect("a URL");
         let request = Request { method: "POST", url, body: None, headers: Vec::new() };
         let failure = Client::new(limits).expect("a client").ask(request).await.expect_err("it is refused");
         assert!(matches!(&failure, Failure::Unsent(why) if why.contains("allow_private")), "{failure:?}");

@@ -4,5 +4,7 @@
 mod client;
 mod retry;
 
-pub use client::{Answer, Client, Failure, Limits, Request, check_url, get, is_private, names_private, post};
+pub use http::Uri;
+
+pub use client::{Answer, Client, Failure, Limits, Request, check_url, get, is_private, names_private, post, uri, uri_of};
 pub use retry::{jittered, retry_after};

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use super::State;
 use super::body;
+use super::meters::Meters;
 use super::problem::Problem;
 use super::refused::Refused;
 use crate::domain::{Headers, Request, RequestId, Secret, Timestamp};
@@ -37,18 +38,16 @@ pub(super) async fn receive(request: HttpRequest, payload: Payload, state: Data<
     let state = state.load_full();
     let (started, began_at) = (std::time::Instant::now(), state.clock.now());
     let name = request.match_info().get("source").unwrap_or_default();
-    // The name is the sender's: only a configured one may become a label.
-    let label = state.sources.get(name).map(|source| source.name.to_string());
-    let result = take(&request, payload, &state, began_at).await;
+    let meters = state.meters.get(name).unwrap_or(&state.unknown);
+    let result = take(&request, payload, &state, meters, began_at).await;
     let (outcome, response) = match result {
         Ok(Taken::New(response)) => ("accepted", response),
         Ok(Taken::Duplicate(response)) => ("duplicate", response),
         Ok(Taken::Ping) => ("ping", status(StatusCode::OK, "ping")),
         Err(problem) => (problem.code(), problem.response()),
     };
-    let source = label.unwrap_or_else(|| "unknown".to_owned());
-    metrics::histogram!("salebridge_request_seconds", "source" => source.clone()).record(started.elapsed());
-    metrics::counter!("salebridge_requests_total", "source" => source, "outcome" => outcome).increment(1);
+    meters.took.record(started.elapsed());
+    meters.count(outcome);
     response
 }
 
@@ -96,7 +95,13 @@ pub(super) async fn not_found() -> HttpResponse {
 }
 
 /// Limits, source, bytes, verification, append. Each step that fails ends it.
-async fn take(request: &HttpRequest, payload: Payload, state: &State, began_at: Timestamp) -> Result<Taken, Problem> {
+async fn take(
+    request: &HttpRequest,
+    payload: Payload,
+    state: &State,
+    meters: &Meters,
+    began_at: Timestamp,
+) -> Result<Taken, Problem> {
     let (headers, source) = match headers(request).and_then(|headers| Ok((headers, find_source(request, state)?))) {
         Ok(found) => found,
         Err(problem) => {
@@ -121,7 +126,7 @@ async fn take(request: &HttpRequest, payload: Payload, state: &State, began_at: 
     let started = std::time::Instant::now();
     let judged = verify(source, webhook, state).await;
     let verified_in = started.elapsed();
-    metrics::histogram!("salebridge_verify_seconds", "source" => source.name.to_string()).record(verified_in);
+    meters.verified.record(verified_in);
     let verified = match judged {
         Ok(verified) => verified,
         Err(refused) if is_ping && matches!(refused.refusal, Refusal::SignatureMissing { .. }) => return Ok(Taken::Ping),

@@ -9,6 +9,7 @@
 mod body;
 mod certificate;
 mod handler;
+mod meters;
 mod problem;
 mod refused;
 mod tls;
@@ -33,6 +34,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
+use self::meters::Meters;
 use crate::domain::{Clock, Timestamp};
 use crate::pack::Source;
 use crate::pipeline::Bell;
@@ -83,6 +85,9 @@ pub struct State {
     pub certificates: Arc<dyn Certificates>,
     /// Where refused requests are kept, if they are.
     keeper: Option<Keeper>,
+    /// What is counted of each source, and of what came to none.
+    meters: HashMap<String, Meters>,
+    unknown: Meters,
     trusted_proxies: Vec<IpNet>,
     body_limit_bytes: usize,
     request_timeout: Duration,
@@ -134,6 +139,8 @@ impl State {
         certificates: Arc<dyn Certificates>,
     ) -> Self {
         Self {
+            meters: sources.keys().map(|source| (source.clone(), Meters::new(source))).collect(),
+            unknown: Meters::new("unknown"),
             sources,
             store,
             clock,

@@ -196,8 +196,7 @@ impl HttpClient for Client {
         let body = String::from_utf8(body.to_vec())?;
         let headers = head.headers.iter().filter(|(name, _)| name.as_str() != "content-type");
         let headers = headers.filter_map(|(name, value)| Some((name.to_string(), Secret::new(value.to_str().ok()?)))).collect();
-        let url = head.uri.to_string().parse()?;
-        let asked = outbound::Request { method: "POST", url, body: Some(("application/json", body)), headers };
+        let asked = outbound::Request { method: "POST", url: head.uri, body: Some(("application/json", body)), headers };
         let answer = self.0.ask(asked).await?;
         Ok(Response::builder().status(answer.status).body(Bytes::from(answer.body))?)
     }

@@ -122,7 +122,7 @@ fn only_their_own_rooms_know_http_sql_and_the_network() {
         ("actix_web::", &["receive", "admin", "app", "cli"]),
         ("rusqlite::", &["store"]),
         ("postgres::", &["store"]),
-        ("reqwest::", &["outbound", "forward"]),
+        ("hyper", &["outbound"]),
     ];
     for (file, text) in sources() {
         for (word, rooms) in rules {

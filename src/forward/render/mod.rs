@@ -2,20 +2,25 @@
 
 mod value;
 
+use std::fmt;
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::Url;
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::sign;
 use super::template::{Auth, Field, Find, OneOf, Send, Text, WrittenAs};
 use super::upstream::{Upstream, joined};
 use crate::domain::{Outgoing, Secret, Timestamp};
-use crate::outbound::Request;
+use crate::outbound::{Request, Uri, uri_of};
 
 /// What stays as it is in a path: RFC 3986's unreserved characters.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// What is shown of a request beside its body is rarely longer.
+const SHOWN_BYTES: usize = 256;
 /// What stands where a secret stood.
 const REDACTED: &str = "[redacted]";
 
@@ -23,10 +28,18 @@ const REDACTED: &str = "[redacted]";
 #[derive(Debug, Clone)]
 pub struct Rendered {
     method: &'static str,
-    url: Url,
-    shown_url: String,
+    to: Destination,
     headers: Vec<Header>,
     body: Option<String>,
+}
+
+/// Where a request goes.
+#[derive(Clone, PartialEq)]
+pub(super) struct Destination {
+    /// `None` where nothing is sent over a network.
+    url: Option<Uri>,
+    /// The same as it may be shown.
+    shown: Arc<str>,
 }
 
 #[derive(Debug, Clone)]
@@ -83,7 +96,7 @@ impl Upstream {
         if is_part && !self.template.adjustments.partial && !self.template.adjustments.reversible {
             return Err(RenderError::NotWhole);
         }
-        let mut fields = Map::new();
+        let mut fields = Map::with_capacity(spec.body.len() + 1);
         for field in &spec.body {
             if let Some(value) = self.field(field, outgoing, now)? {
                 put(&mut fields, &field.name, value);
@@ -94,13 +107,13 @@ impl Upstream {
         if let Auth::Body { name } = &self.template.auth {
             put(&mut fields, name, self.token.expose().into());
         }
-        let body = (!fields.is_empty()).then(|| Value::Object(fields).to_string());
-        let (url, shown_url) = match &self.sale_url {
-            Some(url) if outgoing.adjustment.is_none() => (url.clone(), url.to_string()),
-            Some(_) | None => self.url(&spec.path, outgoing, now)?,
+        let body = (!fields.is_empty()).then(|| serde_json::to_string(&fields).expect("an object of texts and numbers"));
+        let to = match &self.sale_destination {
+            Some(same) if outgoing.adjustment.is_none() => same.clone(),
+            Some(_) | None => self.destination(&spec.path, outgoing, now)?,
         };
         let headers = self.headers(outgoing, now, body.as_deref().unwrap_or_default())?;
-        Ok(Rendered { method: spec.method.as_str(), url, shown_url, headers, body })
+        Ok(Rendered { method: spec.method.as_str(), to, headers, body })
     }
 
     /// The first request of an attempt: what is told, or the question for the upstream's own id of it.
@@ -123,9 +136,9 @@ impl Upstream {
         if outgoing.adjustment.is_none() || outgoing.upstream_id.is_some() {
             return Ok(None);
         }
-        let (url, shown_url) = self.url(&find.path, outgoing, now)?;
+        let to = self.destination(&find.path, outgoing, now)?;
         let headers = self.headers(outgoing, now, "")?;
-        Ok(Some((Rendered { method: "GET", url, shown_url, headers, body: None }, find)))
+        Ok(Some((Rendered { method: "GET", to, headers, body: None }, find)))
     }
 
     fn field(&self, field: &Field, outgoing: &Outgoing, now: Timestamp) -> Result<Option<Value>, RenderError> {
@@ -166,8 +179,8 @@ impl Upstream {
         Ok(())
     }
 
-    /// The URL, and the same as it may be shown.
-    fn url(&self, template: &str, outgoing: &Outgoing, now: Timestamp) -> Result<(Url, String), RenderError> {
+    /// Where a request goes whose URL holds values of the sale, or the token.
+    fn destination(&self, template: &str, outgoing: &Outgoing, now: Timestamp) -> Result<Destination, RenderError> {
         let mut path = String::new();
         let mut rest = template;
         while let Some((before, after)) = rest.split_once('{') {
@@ -189,19 +202,18 @@ impl Upstream {
         }
         path.push_str(rest);
         let Some(base) = &self.base_url else {
-            let nowhere = Url::parse("log:").expect("a URL without a host");
-            return Ok((nowhere, "log:".to_owned()));
+            return Ok(Destination { url: None, shown: "log:".into() });
         };
         let malformed = |_| RenderError::Unfit { field: "the URL".to_owned(), why: "it is not a URL".to_owned() };
         let mut url = joined(base, &path).map_err(malformed)?;
+        let mut destination = Destination::new(&url).map_err(malformed)?;
         if let Auth::Query { name } = &self.template.auth {
             let mut shown = url.clone();
             url.query_pairs_mut().append_pair(name, self.token.expose());
             shown.query_pairs_mut().append_pair(name, "redacted");
-            return Ok((url, shown.to_string()));
+            destination = Destination { shown: shown.as_str().into(), ..Destination::new(&url).map_err(malformed)? };
         }
-        let shown = url.to_string();
-        Ok((url, shown))
+        Ok(destination)
     }
 
     fn headers(&self, outgoing: &Outgoing, now: Timestamp, body: &str) -> Result<Vec<Header>, RenderError> {
@@ -250,11 +262,23 @@ impl Upstream {
 
     /// A text without this upstream's secrets, which a careless upstream repeats.
     pub(super) fn redact(&self, text: &str) -> String {
-        let mut spellings: Vec<String> = self.secrets().iter().flat_map(|secret| spellings(secret)).collect();
-        if let Auth::Basic { user } = &self.template.auth {
-            spellings.push(self.basic_credentials(user));
-        }
-        spellings.iter().fold(text.to_owned(), |text, secret| text.replace(secret, REDACTED))
+        self.spellings
+            .iter()
+            .map(Secret::expose)
+            .fold(text.to_owned(), |text, secret| if text.contains(secret) { text.replace(secret, REDACTED) } else { text })
+    }
+
+    /// Every form in which a secret may stand in an answer.
+    pub(super) fn all_spellings(&self) -> Vec<Secret> {
+        let plain = self.signing_keys.iter().map(|key| key.secret().expose()).chain([self.token.expose()]);
+        let plain = plain.filter(|secret| !secret.is_empty()).flat_map(spellings);
+        let basic = match &self.template.auth {
+            Auth::Basic { user } => Some(self.basic_credentials(user)),
+            Auth::None | Auth::Bearer | Auth::Header { .. } | Auth::Query { .. } | Auth::Body { .. } | Auth::StandardWebhooks => {
+                None
+            }
+        };
+        plain.chain(basic).map(Secret::new).collect()
     }
 
     /// An answer as it is kept: without this upstream's secrets, and without those of others that it tells (FirstPromoter's answers hold
@@ -286,13 +310,31 @@ fn spellings(secret: &str) -> Vec<String> {
     all
 }
 
+impl Destination {
+    /// A URL that holds nothing secret.
+    ///
+    /// # Errors
+    /// Nothing can be sent to it.
+    pub(super) fn new(url: &Url) -> Result<Self, String> {
+        Ok(Self { url: Some(uri_of(url)?), shown: url.as_str().into() })
+    }
+}
+
+/// As it may be shown.
+impl fmt::Debug for Destination {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.shown)
+    }
+}
+
 impl Rendered {
     /// The request without secrets, as it is kept and shown.
     pub fn shown(&self, upstream: &Upstream) -> String {
-        let mut text = format!("{} {}\n", self.method, self.shown_url);
+        let mut text = String::with_capacity(SHOWN_BYTES + self.body().len());
+        text.extend([self.method, " ", &self.to.shown, "\n"]);
         for header in &self.headers {
             let value = if header.is_secret { REDACTED } else { header.value.expose() };
-            text.push_str(&format!("{}: {value}\n", header.name));
+            text.extend([&*header.name, ": ", value, "\n"]);
         }
         if let Some(body) = &self.body {
             text.push_str("Content-Type: application/json\n\n");
@@ -311,7 +353,8 @@ impl Rendered {
 
     /// The request as the template's cases write it: with its secrets.
     pub(super) fn whole(&self) -> String {
-        let mut text = format!("{} {}\n", self.method, self.url);
+        let url = self.to.url.as_ref().map_or_else(|| self.to.shown.to_string(), ToString::to_string);
+        let mut text = format!("{} {url}\n", self.method);
         for header in &self.headers {
             text.push_str(&format!("{}: {}\n", header.name, header.value.expose()));
         }
@@ -330,7 +373,7 @@ impl Rendered {
     pub(super) fn into_request(self) -> Request {
         let headers = self.headers.into_iter().map(|header| (header.name, header.value)).collect();
         let body = self.body.map(|body| ("application/json", body));
-        Request { method: self.method, url: self.url, body, headers }
+        Request { method: self.method, url: self.to.url.unwrap_or_default(), body, headers }
     }
 }
 
@@ -395,10 +438,10 @@ fn hide(value: &mut Value) {
     }
 }
 
-/// A number as the template writes it.
-fn number(digits: &str, written_as: WrittenAs) -> Value {
+/// A number as the template writes it: the digits of an amount are a JSON number as they are.
+fn number(digits: String, written_as: WrittenAs) -> Value {
     match written_as {
-        WrittenAs::Number => serde_json::from_str(digits).expect("the text of an amount is a JSON number"),
+        WrittenAs::Number => Value::Number(serde_json::Number::from_string_unchecked(digits)),
         WrittenAs::String => digits.into(),
     }
 }

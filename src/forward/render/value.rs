@@ -37,8 +37,11 @@ impl Upstream {
         if value == FieldValue::Subscription {
             return Ok(Some(is_subscription.into()));
         }
-        let prefix = field.prefix.as_ref().and_then(|name| self.settings.get(name)).map_or("", String::as_str);
-        Ok(self.text(value, outgoing).map(|text| format!("{prefix}{text}").into()))
+        let prefix = field.prefix.as_ref().and_then(|name| self.settings.get(name));
+        Ok(self.text(value, outgoing).map(|text| match prefix {
+            Some(prefix) => [prefix, &*text].concat().into(),
+            None => text.into(),
+        }))
     }
 
     /// A value by its name, as it stands in a path.
@@ -83,7 +86,7 @@ impl Upstream {
                 whole.ok_or_else(|| format!("{money} is no whole number of the units that it takes, and nothing is rounded"))?
             }
         };
-        Ok(number(&digits, written_as.unwrap_or(spec.written_as)))
+        Ok(number(digits, written_as.unwrap_or(spec.written_as)))
     }
 
     fn timestamp(&self, field: &Field, outgoing: &Outgoing, now: Timestamp) -> Option<Value> {
