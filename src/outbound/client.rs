@@ -407,6 +407,70 @@ mod tests {
         assert!(listener.accept().is_err(), "nobody came");
     }
 
+    /// What a client makes of somebody who does this with a connection: it is given up after half a second.
+    async fn asks(peer: impl FnOnce(std::net::TcpStream) + Send + 'static) -> Result<Answer, Failure> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = uri(&format!("http://{}/", listener.local_addr().expect("it is bound"))).expect("a URL");
+        let talk = tokio::task::spawn_blocking(move || peer(listener.accept().expect("it comes").0));
+        let limits = Limits {
+            connect_timeout: Duration::from_millis(500),
+            timeout: Duration::from_millis(500),
+            idle_connections: 1,
+            answer_limit_bytes: 16,
+            allow_private: true,
+        };
+        let request = Request { method: "POST", url, body: Some(("application/json", "{}".to_owned())), headers: Vec::new() };
+        let answer = Client::new(limits).expect("a client").ask(request).await;
+        talk.await.expect("the peer does not panic");
+        answer
+    }
+
+    fn answers(text: &'static str) -> impl FnOnce(std::net::TcpStream) + Send {
+        use std::io::{Read as _, Write as _};
+        move |mut stream| {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n{}") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).expect("the request is whole");
+                request.extend(byte);
+            }
+            stream.write_all(text.as_bytes()).expect("it is there");
+            let mut rest = Vec::new();
+            drop(stream.read_to_end(&mut rest)); // until the client goes away
+            assert!(rest.is_empty(), "nothing more was asked");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer() {
+        let moved =
+            "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:9/\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
+        let answer = asks(answers(moved)).await.expect("an answer");
+        assert_eq!((answer.status, answer.retry_after.as_deref(), answer.body.as_str()), (307, Some("7"), ""));
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_as_far_as_it_is_kept() {
+        let long = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n\
+                    a\r\n0123456789\r\na\r\nabcdefghij\r\nffffffff\r\n";
+        let answer = asks(answers(long)).await.expect("an answer");
+        assert_eq!((answer.content_type.as_deref(), answer.body.as_str()), (Some("text/plain"), "0123456789abcdef"));
+    }
+
+    #[tokio::test]
+    async fn what_may_have_arrived_is_told_from_what_cannot() {
+        let halves = ["", "HTTP/1.1 200 OK\r\nContent-", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"];
+        for half in halves {
+            let failure = asks(answers(half)).await.expect_err("there is no whole answer");
+            assert_eq!(failure, Failure::Unanswered("no whole answer within 0.5 s".to_owned()), "{half}");
+        }
+        let broken = asks(|stream| drop(stream)).await.expect_err("it was closed");
+        assert!(matches!(broken, Failure::Unanswered(_)), "{broken:?}");
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+        let refused = post(&format!("http://{free}/"), &Headers::default(), Vec::new()).await.expect_err("nobody listens");
+        assert!(refused.contains("refused"), "{refused}");
+    }
+
     #[test]
     fn private_addresses_are_known_in_every_form() {
         let private = "127.0.0.1 10.1.2.3 192.168.0.1 172.16.0.1 169.254.169.254 100.64.0.1 0.0.0.0 255.255.255.255 224.0.0.1 \

@@ -36,6 +36,7 @@ mod memory;
 mod metrics;
 mod model;
 mod money;
+mod outbound;
 mod packaging;
 mod packed;
 mod packs;
