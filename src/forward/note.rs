@@ -1,5 +1,6 @@
 //! What log and metrics are told of an attempt that is over: numbers and names of ours, never what was sent.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,7 +81,7 @@ impl About {
     fn count(&self, meters: &mut Meters, attempt: &Attempt) {
         let state = attempt.state;
         meters.attempt(attempt.outcome).increment(1);
-        meters.took.record(self.took);
+        meters.took().record(self.took);
         if state.is_accepted() || state == DeliveryState::Dead {
             meters.ended(state).increment(1);
         }
@@ -88,40 +89,46 @@ impl About {
         let received_at = self.received_at.filter(|_| state.is_accepted() && !self.is_adjustment);
         if let Some(received_at) = received_at {
             let lag = attempt.finished_at.duration_since(received_at).as_secs_f64().max(0.0);
-            meters.lag.record(lag);
+            meters.lag().record(lag);
         }
     }
 }
 
-/// The meters of one upstream, looked up once instead of for each attempt; one that was never counted is not shown.
+/// The meters of one upstream, looked up once instead of for each attempt. What was never counted is not shown.
 pub(super) struct Meters {
     upstream: Arc<str>,
-    took: Histogram,
-    lag: Histogram,
+    took: OnceCell<Histogram>,
+    lag: OnceCell<Histogram>,
     attempts: Vec<(AttemptOutcome, Counter)>,
     ended: Vec<(DeliveryState, Counter)>,
 }
 
 impl Meters {
     pub(super) fn new(upstream: &Arc<str>) -> Self {
-        let name = || SharedString::from(Arc::clone(upstream));
-        Self {
-            took: metrics::histogram!("salebridge_attempt_seconds", "upstream" => name()),
-            lag: metrics::histogram!("salebridge_acceptance_lag_seconds", "upstream" => name()),
-            upstream: Arc::clone(upstream),
-            attempts: Vec::new(),
-            ended: Vec::new(),
-        }
+        let upstream = Arc::clone(upstream);
+        Self { upstream, took: OnceCell::new(), lag: OnceCell::new(), attempts: Vec::new(), ended: Vec::new() }
+    }
+
+    fn name(&self) -> SharedString {
+        Arc::clone(&self.upstream).into()
+    }
+
+    fn took(&self) -> &Histogram {
+        self.took.get_or_init(|| metrics::histogram!("salebridge_attempt_seconds", "upstream" => self.name()))
+    }
+
+    fn lag(&self) -> &Histogram {
+        self.lag.get_or_init(|| metrics::histogram!("salebridge_acceptance_lag_seconds", "upstream" => self.name()))
     }
 
     fn attempt(&mut self, outcome: AttemptOutcome) -> &Counter {
-        let name = SharedString::from(Arc::clone(&self.upstream));
+        let name = self.name();
         let made = || metrics::counter!("salebridge_attempts_total", "upstream" => name, "outcome" => outcome.as_str());
         known(&mut self.attempts, outcome, made)
     }
 
     fn ended(&mut self, state: DeliveryState) -> &Counter {
-        let name = SharedString::from(Arc::clone(&self.upstream));
+        let name = self.name();
         let made = || metrics::counter!("salebridge_deliveries_total", "upstream" => name, "state" => state.as_str());
         known(&mut self.ended, state, made)
     }

@@ -30,6 +30,8 @@ const GATHER: Duration = Duration::from_millis(10);
 const AHEAD: usize = 8;
 /// But never more than this: after a crash all of them may have been sent.
 const AHEAD_LIMIT: usize = 1024;
+/// Once so many of them are begun, or half of what there may be, more is leased: what is left lasts until that is done.
+const PORTION: usize = 256;
 /// After so long the upstream's name is looked up anew, whatever connections there are.
 const CLIENT_AGE: Duration = Duration::from_secs(60);
 
@@ -242,7 +244,8 @@ impl Sender {
         }
         let long = tokio::time::Instant::now() + LINGER;
         loop {
-            let is_stocked = 4 * self.ahead.len() > 3 * self.room_ahead() && !self.in_flight.is_empty();
+            let room = self.room_ahead();
+            let is_stocked = self.ahead.len() + (room / 2).min(PORTION) > room && !self.in_flight.is_empty();
             let until = if is_stocked { long } else { self.next_step };
             if tokio::time::Instant::now() >= until {
                 break;

@@ -431,7 +431,7 @@ fn base(text: &str, allow_private: bool) -> Result<Url, String> {
     }
 }
 
-/// Where sales go, unless the URL it holds a value of the sale or the token.
+/// Where sales go, unless the URL holds a value of the sale or the token.
 fn same_for_all(base: &Url, template: &Template) -> Option<Destination> {
     let path = &template.request.path;
     let is_plain = !path.contains('{') && !matches!(template.auth, Auth::Query { .. });

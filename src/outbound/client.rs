@@ -464,7 +464,7 @@ mod tests {
             let failure = asks(answers(half)).await.expect_err("there is no whole answer");
             assert_eq!(failure, Failure::Unanswered("no whole answer within 0.5 s".to_owned()), "{half}");
         }
-        let broken = asks(|stream| drop(stream)).await.expect_err("it was closed");
+        let broken = asks(drop).await.expect_err("it was closed");
         assert!(matches!(broken, Failure::Unanswered(_)), "{broken:?}");
         let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
         let refused = post(&format!("http://{free}/"), &Headers::default(), Vec::new()).await.expect_err("nobody listens");

@@ -46,8 +46,7 @@ pub(super) async fn receive(request: HttpRequest, payload: Payload, state: Data<
         Ok(Taken::Ping) => ("ping", status(StatusCode::OK, "ping")),
         Err(problem) => (problem.code(), problem.response()),
     };
-    meters.took.record(started.elapsed());
-    meters.count(outcome);
+    meters.ended(outcome, started.elapsed());
     response
 }
 
@@ -126,7 +125,7 @@ async fn take(
     let started = std::time::Instant::now();
     let judged = verify(source, webhook, state).await;
     let verified_in = started.elapsed();
-    meters.verified.record(verified_in);
+    meters.verified(verified_in);
     let verified = match judged {
         Ok(verified) => verified,
         Err(refused) if is_ping && matches!(refused.refusal, Refusal::SignatureMissing { .. }) => return Ok(Taken::Ping),

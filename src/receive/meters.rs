@@ -1,42 +1,46 @@
-//! What is counted of webhooks: looked up once for each source, not for each webhook.
+//! What is counted of webhooks: looked up once for each source, not for each webhook. What was never counted is not shown.
+
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use metrics::{Counter, Histogram};
 
 /// The meters of one source.
 pub(super) struct Meters {
     source: String,
-    /// From the head of a request to its answer.
-    pub(super) took: Histogram,
-    /// For its verification.
-    pub(super) verified: Histogram,
-    accepted: Counter,
-    duplicate: Counter,
+    took: OnceLock<Histogram>,
+    verified: OnceLock<Histogram>,
+    accepted: OnceLock<Counter>,
+    duplicate: OnceLock<Counter>,
 }
 
 impl Meters {
     /// Those of a source of the configuration, or of `unknown`: what a sender writes into a URL must not become a label.
     pub(super) fn new(source: &str) -> Self {
-        let name = || source.to_owned();
-        let outcome =
-            |outcome| metrics::counter!("salebridge_requests_total", "source" => source.to_owned(), "outcome" => outcome);
         Self {
             source: source.to_owned(),
-            took: metrics::histogram!("salebridge_request_seconds", "source" => name()),
-            verified: metrics::histogram!("salebridge_verify_seconds", "source" => name()),
-            accepted: outcome("accepted"),
-            duplicate: outcome("duplicate"),
+            took: OnceLock::new(),
+            verified: OnceLock::new(),
+            accepted: OnceLock::new(),
+            duplicate: OnceLock::new(),
         }
     }
 
-    /// One more request came to this.
-    pub(super) fn count(&self, outcome: &'static str) {
+    /// A request came to this, so long after its head.
+    pub(super) fn ended(&self, outcome: &'static str, took: Duration) {
+        let made = || metrics::histogram!("salebridge_request_seconds", "source" => self.source.clone());
+        self.took.get_or_init(made).record(took);
+        let made = || metrics::counter!("salebridge_requests_total", "source" => self.source.clone(), "outcome" => outcome);
         match outcome {
-            "accepted" => self.accepted.increment(1),
-            "duplicate" => self.duplicate.increment(1),
-            _ => {
-                let source = self.source.clone();
-                metrics::counter!("salebridge_requests_total", "source" => source, "outcome" => outcome).increment(1);
-            }
+            "accepted" => self.accepted.get_or_init(made).increment(1),
+            "duplicate" => self.duplicate.get_or_init(made).increment(1),
+            _ => made().increment(1),
         }
+    }
+
+    /// A request was judged, which took so long.
+    pub(super) fn verified(&self, took: Duration) {
+        let made = || metrics::histogram!("salebridge_verify_seconds", "source" => self.source.clone());
+        self.verified.get_or_init(made).record(took);
     }
 }
