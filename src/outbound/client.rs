@@ -407,18 +407,15 @@ mod tests {
         assert!(listener.accept().is_err(), "nobody came");
     }
 
-    /// What a client makes of somebody who does this with a connection: it is given up after half a second.
-    async fn asks(peer: impl FnOnce(std::net::TcpStream) + Send + 'static) -> Result<Answer, Failure> {
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// What a client makes of somebody who does this with a connection, within this time.
+    async fn asks(timeout: Duration, peer: impl FnOnce(std::net::TcpStream) + Send + 'static) -> Result<Answer, Failure> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = uri(&format!("http://{}/", listener.local_addr().expect("it is bound"))).expect("a URL");
         let talk = tokio::task::spawn_blocking(move || peer(listener.accept().expect("it comes").0));
-        let limits = Limits {
-            connect_timeout: Duration::from_millis(500),
-            timeout: Duration::from_millis(500),
-            idle_connections: 1,
-            answer_limit_bytes: 16,
-            allow_private: true,
-        };
+        let limits =
+            Limits { connect_timeout: PATIENCE, timeout, idle_connections: 1, answer_limit_bytes: 16, allow_private: true };
         let request = Request { method: "POST", url, body: Some(("application/json", "{}".to_owned())), headers: Vec::new() };
         let answer = Client::new(limits).expect("a client").ask(request).await;
         talk.await.expect("the peer does not panic");
@@ -445,7 +442,7 @@ mod tests {
     async fn a_redirect_is_an_answer() {
         let moved =
             "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:9/\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
-        let answer = asks(answers(moved)).await.expect("an answer");
+        let answer = asks(PATIENCE, answers(moved)).await.expect("an answer");
         assert_eq!((answer.status, answer.retry_after.as_deref(), answer.body.as_str()), (307, Some("7"), ""));
     }
 
@@ -453,7 +450,7 @@ mod tests {
     async fn an_answer_is_read_as_far_as_it_is_kept() {
         let long = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n\
                     a\r\n0123456789\r\na\r\nabcdefghij\r\nffffffff\r\n";
-        let answer = asks(answers(long)).await.expect("an answer");
+        let answer = asks(PATIENCE, answers(long)).await.expect("an answer");
         assert_eq!((answer.content_type.as_deref(), answer.body.as_str()), (Some("text/plain"), "0123456789abcdef"));
     }
 
@@ -461,10 +458,10 @@ mod tests {
     async fn what_may_have_arrived_is_told_from_what_cannot() {
         let halves = ["", "HTTP/1.1 200 OK\r\nContent-", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"];
         for half in halves {
-            let failure = asks(answers(half)).await.expect_err("there is no whole answer");
+            let failure = asks(Duration::from_millis(500), answers(half)).await.expect_err("there is no whole answer");
             assert_eq!(failure, Failure::Unanswered("no whole answer within 0.5 s".to_owned()), "{half}");
         }
-        let broken = asks(drop).await.expect_err("it was closed");
+        let broken = asks(PATIENCE, drop).await.expect_err("it was closed");
         assert!(matches!(broken, Failure::Unanswered(_)), "{broken:?}");
         let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
         let refused = post(&format!("http://{free}/"), &Headers::default(), Vec::new()).await.expect_err("nobody listens");
