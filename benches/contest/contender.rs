@@ -13,6 +13,7 @@ pub(crate) enum Kind {
     SalebridgePostgres,
     Qhook,
     QhookTuned,
+    QhookTunedLog,
     Express,
     FastifyAlways,
     FastifyEverySecond,
@@ -39,12 +40,13 @@ pub(crate) struct Contender {
 const STORED: &str = "stored, fsync";
 
 /// In the order of the table.
-pub(crate) const ALL: [Contender; 10] = [
+pub(crate) const ALL: [Contender; 11] = [
     one(Kind::Floor, "floor", "floor: actix-web, reads and answers", "nothing", false, 4_096),
-    one(Kind::Salebridge, "salebridge", "salebridge, SQLite", STORED, true, 45_000),
+    one(Kind::Salebridge, "salebridge", "salebridge, SQLite", STORED, true, 70_000),
     one(Kind::SalebridgePostgres, "salebridge-postgres", "salebridge, PostgreSQL", STORED, true, 30_000),
     one(Kind::Qhook, "qhook", "qhook 0.6.1, as installed", STORED, true, 3_000),
     one(Kind::QhookTuned, "qhook-tuned", "qhook 0.6.1, tuned", STORED, true, 3_000),
+    one(Kind::QhookTunedLog, "qhook-tuned-log", "qhook 0.6.1, tuned, write-ahead log", STORED, true, 3_000),
     one(Kind::Express, "express", "Express + stripe + better-sqlite3", STORED, true, 4_000),
     one(Kind::FastifyAlways, "fastify-always", "Fastify + BullMQ, Redis fsync always", "queued, fsync", true, 6_000),
     one(
@@ -80,6 +82,7 @@ impl Contender {
             | Kind::SalebridgePostgres
             | Kind::Qhook
             | Kind::QhookTuned
+            | Kind::QhookTunedLog
             | Kind::Express
             | Kind::FastifyAlways
             | Kind::FastifyEverySecond
@@ -104,7 +107,7 @@ impl Contender {
                 let reason = "there is no PostgreSQL: run it by scripts/with-postgres, as scripts/bench does";
                 return std::env::var("SALEBRIDGE_TEST_POSTGRES").is_err().then(|| reason.to_owned());
             }
-            Kind::Qhook | Kind::QhookTuned => &["qhook"],
+            Kind::Qhook | Kind::QhookTuned | Kind::QhookTunedLog => &["qhook"],
             Kind::Express => &["express"],
             Kind::FastifyAlways | Kind::FastifyEverySecond => &["fastify", "redis"],
             Kind::FastApi => &["fastapi"],
@@ -133,7 +136,7 @@ impl Contender {
                     said("psql", &["--version"]).split(' ').nth(2).unwrap_or("?")
                 )
             }
-            Kind::Qhook | Kind::QhookTuned => {
+            Kind::Qhook | Kind::QhookTuned | Kind::QhookTunedLog => {
                 let installed = std::fs::read_to_string(peers().join(".crates.toml")).unwrap_or_default();
                 let entry = installed.lines().find_map(|line| line.strip_prefix("\"qhook ")).unwrap_or("?");
                 format!("qhook {}", entry.split(' ').next().unwrap_or("?"))

@@ -44,7 +44,8 @@ impl Instance {
             }
             Kind::Salebridge => instance.configure_salebridge("sqlite:bench.db")?,
             Kind::Qhook => instance.fill_in(include_str!("../peers/qhook/default.yaml"), "qhook.yaml")?,
-            Kind::QhookTuned => {
+            Kind::QhookTuned => instance.fill_in(include_str!("../peers/qhook/tuned.yaml"), "qhook.yaml")?,
+            Kind::QhookTunedLog => {
                 // The mode is kept in the file; qhook has no setting for it.
                 let file = rusqlite::Connection::open(instance.folder.join("qhook.db"))?;
                 file.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
@@ -158,7 +159,7 @@ impl Instance {
                 command.args(["--config", "config.toml", "serve"]).env("SALEBRIDGE_LOG", "error");
                 vec![command]
             }
-            Kind::Qhook | Kind::QhookTuned => {
+            Kind::Qhook | Kind::QhookTuned | Kind::QhookTunedLog => {
                 let mut command = Command::new(peers().join("bin/qhook"));
                 command.args(["start", "--config", "qhook.yaml"]).env("RUST_LOG", "error");
                 vec![command]

@@ -13,9 +13,9 @@ use crate::sink::Sink;
 use crate::{Failure, fresh_folder};
 
 /// Requests are signed beforehand as long as they take no more than this share of the memory that is free; the rest is signed on the way.
-const READY_SHARE: u64 = 4;
+const READY_SHARE: u64 = 2;
 /// So much one of them takes.
-const READY_BYTES: u64 = 4_500;
+const READY_BYTES: u64 = 4_000;
 /// What is acknowledged has so long to be counted, where that is done later.
 const COUNTING: Duration = Duration::from_secs(240);
 /// What is still to arrive is waited for beyond the time to drain, if at the pace of the last seconds all of it comes within this.
