@@ -35,6 +35,8 @@ pub(crate) struct Contender {
     pub(crate) forwards: bool,
     /// More webhooks a second than it ever took: how many are signed beforehand for each second.
     pub(crate) at_most: usize,
+    /// Of the floor: the workers on which it answers.
+    pub(crate) workers: u8,
 }
 
 const STORED: &str = "stored, fsync";
@@ -69,7 +71,7 @@ const fn one(
     forwards: bool,
     at_most: usize,
 ) -> Contender {
-    Contender { kind, name, title, promise, forwards, at_most }
+    Contender { kind, name, title, promise, forwards, at_most, workers: 1 }
 }
 
 impl Contender {

@@ -151,7 +151,7 @@ impl Instance {
         Ok(match self.contender.kind {
             Kind::Floor => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args(["floor", &self.address, "1"]);
+                command.args(["floor", &self.address, &self.contender.workers.to_string()]);
                 vec![command]
             }
             Kind::Salebridge | Kind::SalebridgePostgres => {
