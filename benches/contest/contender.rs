@@ -50,17 +50,17 @@ pub(crate) const ALL: [Contender; 11] = [
     one(Kind::QhookTuned, "qhook-tuned", "qhook 0.6.1, tuned", STORED, true, 3_000),
     one(Kind::QhookTunedLog, "qhook-tuned-log", "qhook 0.6.1, tuned, write-ahead log", STORED, true, 3_000),
     one(Kind::Express, "express", "Express + stripe + better-sqlite3", STORED, true, 4_000),
-    one(Kind::FastifyAlways, "fastify-always", "Fastify + BullMQ, Redis fsync always", "queued, fsync", true, 6_000),
+    one(Kind::FastifyAlways, "fastify-always", "Fastify + BullMQ, Redis fsync always", "queued, fsync", true, 12_000),
     one(
         Kind::FastifyEverySecond,
         "fastify-everysec",
         "Fastify + BullMQ, Redis fsync each second",
         "queued, a second may be lost",
         true,
-        6_000,
+        12_000,
     ),
     one(Kind::FastApi, "fastapi", "FastAPI + stripe + sqlite3", STORED, true, 2_000),
-    one(Kind::Webhook, "webhook", "Debian's webhook, runs /bin/true", "nothing stored", false, 8_000),
+    one(Kind::Webhook, "webhook", "Debian's webhook, runs /bin/true", "nothing stored", false, 15_000),
 ];
 
 const fn one(
