@@ -6,6 +6,7 @@
 
 mod append;
 mod connect;
+mod many;
 mod migrations;
 mod session;
 

@@ -1,11 +1,13 @@
 //! A connection to PostgreSQL, as the SQL of both stores sees it.
 //!
-//! What is only written waits until something is asked or the transaction ends, and then goes out in one go (pipelining): a batch of
-//! the ledger takes a handful of round trips, however many rows it changes.
+//! What is only written waits until something is asked or the transaction ends, and then goes out in one go (pipelining), all rows of one
+//! kind by one statement ([`super::many`]): a batch of the ledger takes a handful of round trips and statements, however many rows it
+//! changes.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,13 +18,14 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Row as PostgresRow, Statement};
 
+use super::many::{self, Column, numbered};
 use crate::domain::Timestamp;
 use crate::store::Error;
 use crate::store::packing::Packing;
 use crate::store::sql::names::Named;
 use crate::store::sql::{Db, Dialect, Field, Name, Row, Unchanged, Value};
 
-/// So many statements wait at most.
+/// So many rows wait at most, and so many questions are asked at once.
 const WAITING_LIMIT: usize = 1000;
 /// More names than this at once, and everything is held instead: the server's table of locks is small.
 const NAMES_LIMIT: usize = 1000;
@@ -42,13 +45,20 @@ const POSTGRES: Dialect = Dialect {
     has_names: false,
 };
 
+/// Rows that are given are looked up one by one: a plan may be made in a moment in which a table is so small that to read all of it looks
+/// cheaper.
+const BEGIN: &str = "BEGIN; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_material = off";
+
 /// Replicas write hourly counts into so many rows each.
 const SHARDS: i64 = 16;
 
 /// A statement that waits to be sent.
 struct Waiting {
     sql: String,
-    values: Vec<Value<'static>>,
+    /// It is run once for each of them.
+    rows: Vec<Vec<Value<'static>>>,
+    /// Hashes of what the rows are named by, where others may join them.
+    names: HashSet<u64>,
     expected: Option<Unchanged>,
 }
 
@@ -57,6 +67,7 @@ pub(super) struct Session {
     client: Option<Object>,
     is_open: Cell<bool>,
     waiting: RefCell<Vec<Waiting>>,
+    rows_waiting: Cell<usize>,
     held: RefCell<HashSet<Name>>,
     missed: RefCell<Vec<Name>>,
     is_first: Cell<bool>,
@@ -82,6 +93,7 @@ impl Session {
             client: Some(client),
             is_open: Cell::new(false),
             waiting: RefCell::default(),
+            rows_waiting: Cell::new(0),
             held: RefCell::default(),
             missed: RefCell::new(missed),
             is_first: Cell::new(true),
@@ -94,7 +106,7 @@ impl Session {
 
     pub(super) fn begin(&self) -> Result<(), Error> {
         self.is_open.set(true);
-        wait(self.client().batch_execute("BEGIN")).map_err(failed)
+        wait(self.client().batch_execute(BEGIN)).map_err(failed)
     }
 
     pub(super) fn commit(&self) -> Result<(), Error> {
@@ -142,32 +154,80 @@ impl Session {
     }
 
     fn prepare(&self, sql: &str) -> Result<Statement, Error> {
-        wait(self.client().prepare_cached(&numbered(sql))).map_err(failed)
+        self.prepare_numbered(&numbered(sql))
+    }
+
+    fn prepare_numbered(&self, sql: &str) -> Result<Statement, Error> {
+        wait(self.client().prepare_cached(sql)).map_err(failed)
     }
 
     /// Sends what waits, in order, and looks at every answer.
     fn flush(&self) -> Result<(), Error> {
+        self.rows_waiting.set(0);
         let waiting = self.waiting.take();
-        let mut statements = Vec::with_capacity(waiting.len());
-        for Waiting { sql, .. } in &waiting {
-            statements.push(self.prepare(sql)?);
+        let mut runs: Vec<Run<'_>> = Vec::with_capacity(waiting.len());
+        for Waiting { sql, rows, expected, .. } in &waiting {
+            let statement = self.prepare(sql)?;
+            let rows: Vec<&[Value<'_>]> = rows.iter().map(Vec::as_slice).collect();
+            let many = if rows.len() > 1 { many::told(sql, statement.params()) } else { None };
+            if let Some(many) = many {
+                runs.push(Run::new(self.prepare_numbered(&many)?, &rows, *expected));
+            } else {
+                runs.extend(rows.iter().map(|row| Run::new(statement.clone(), &[row], *expected)));
+            }
         }
-        let values: Vec<Vec<&(dyn ToSql + Sync)>> = waiting.iter().map(|waiting| borrowed(&waiting.values)).collect();
-        let executions = statements.iter().zip(&values).map(|(statement, values)| self.client().execute(statement, values));
-        for (answer, waiting) in wait(in_order(executions)).into_iter().zip(&waiting) {
-            if let (0, Some(unchanged)) = (answer.map_err(failed)?, waiting.expected) {
-                return Err(unchanged.error());
+        let values: Vec<Vec<&(dyn ToSql + Sync)>> = runs.iter().map(|run| borrowed(&run.columns)).collect();
+        let executions = runs.iter().zip(&values).map(|(run, values)| self.client().execute(&run.statement, values));
+        for (answer, run) in wait(in_order(executions)).into_iter().zip(&runs) {
+            match (answer.map_err(failed)?, run.expected) {
+                (changed, Some(unchanged)) if changed < run.rows => return Err(unchanged.error()),
+                _ => {}
             }
         }
         Ok(())
     }
 
-    fn ask(&self, sql: &str, questions: &[&[Value<'_>]]) -> Result<Vec<Vec<PostgresRow>>, Error> {
+    fn ask(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<PostgresRow>, Error> {
         self.flush()?;
         let statement = self.prepare(sql)?;
-        let values: Vec<Vec<&(dyn ToSql + Sync)>> = questions.iter().map(|values| borrowed(values)).collect();
-        let answers = wait(in_order(values.iter().map(|values| self.client().query(&statement, values))));
-        answers.into_iter().map(|answer| answer.map_err(failed)).collect()
+        wait(self.client().query(&statement, &borrowed(values))).map_err(failed)
+    }
+
+    /// What each of many rows finds, each with the place of its question in the last column.
+    fn ask_all(&self, sql: &str, questions: &[&[Value<'_>]]) -> Result<Vec<(usize, PostgresRow)>, Error> {
+        self.flush()?;
+        let many = self.prepare_numbered(&many::asked(sql, self.prepare(sql)?.params()))?;
+        let columns = Column::all(questions);
+        let rows = wait(self.client().query(&many, &borrowed(&columns))).map_err(failed)?;
+        let place = |row: &PostgresRow| row.try_get::<_, i64>(row.len() - 1).map_err(failed);
+        let placed = rows.into_iter().map(|row| Ok((usize::try_from(place(&row)? - 1).unwrap_or(usize::MAX), row)));
+        let mut placed = placed.collect::<Result<Vec<_>, Error>>()?;
+        placed.sort_by_key(|(place, _)| *place);
+        Ok(placed)
+    }
+
+    fn wait_with(&self, waiting: Waiting) -> Result<(), Error> {
+        self.waiting.borrow_mut().push(waiting);
+        self.one_more_waits()
+    }
+
+    fn one_more_waits(&self) -> Result<(), Error> {
+        self.rows_waiting.set(self.rows_waiting.get() + 1);
+        if self.rows_waiting.get() >= WAITING_LIMIT { self.flush() } else { Ok(()) }
+    }
+}
+
+/// A statement that is sent, for one row or for many.
+struct Run<'a> {
+    statement: Statement,
+    columns: Vec<Column<'a>>,
+    rows: u64,
+    expected: Option<Unchanged>,
+}
+
+impl<'a> Run<'a> {
+    fn new(statement: Statement, rows: &[&'a [Value<'a>]], expected: Option<Unchanged>) -> Self {
+        Self { statement, columns: Column::all(rows), rows: u64::try_from(rows.len()).unwrap_or(u64::MAX), expected }
     }
 }
 
@@ -197,14 +257,28 @@ impl Db for Session {
     }
 
     fn put(&self, sql: &str, values: &[Value<'_>], expected: Option<Unchanged>) -> Result<(), Error> {
-        let values = values.iter().map(|value| value.clone().into_owned()).collect();
-        self.waiting.borrow_mut().push(Waiting { sql: sql.to_owned(), values, expected });
-        if self.waiting.borrow().len() >= WAITING_LIMIT { self.flush() } else { Ok(()) }
+        self.wait_with(Waiting { sql: sql.to_owned(), rows: vec![owned(values)], names: HashSet::new(), expected })
+    }
+
+    fn put_row(&self, sql: &str, name: usize, values: &[Value<'_>], expected: Option<Unchanged>) -> Result<(), Error> {
+        let name = hash(values.get(..name).unwrap_or(values));
+        {
+            let mut waiting = self.waiting.borrow_mut();
+            if let Some(last) = waiting.last_mut()
+                && last.sql == sql
+                && !last.names.is_empty()
+                && last.names.insert(name)
+            {
+                last.rows.push(owned(values));
+                drop(waiting);
+                return self.one_more_waits();
+            }
+        }
+        self.wait_with(Waiting { sql: sql.to_owned(), rows: vec![owned(values)], names: HashSet::from([name]), expected })
     }
 
     fn query(&self, sql: &str, values: &[Value<'_>], each: &mut dyn FnMut(&Row<'_>) -> Result<(), Error>) -> Result<(), Error> {
-        let answers = self.ask(sql, &[values])?;
-        answers.iter().flatten().try_for_each(|row| each(&Row::Postgres(row)))
+        self.ask(sql, values)?.iter().try_for_each(|row| each(&Row::Postgres(row)))
     }
 
     fn query_all(
@@ -213,12 +287,14 @@ impl Db for Session {
         questions: &[Vec<Value<'_>>],
         each: &mut dyn FnMut(usize, &Row<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        if questions.is_empty() {
-            return Ok(());
+        if let [question] = questions {
+            return self.query(sql, question, &mut |row| each(0, row));
         }
-        let questions: Vec<&[Value<'_>]> = questions.iter().map(Vec::as_slice).collect();
-        for (place, rows) in self.ask(sql, &questions)?.iter().enumerate() {
-            rows.iter().try_for_each(|row| each(place, &Row::Postgres(row)))?;
+        for (part, questions) in questions.chunks(WAITING_LIMIT).enumerate() {
+            let questions: Vec<&[Value<'_>]> = questions.iter().map(Vec::as_slice).collect();
+            for (place, row) in &self.ask_all(sql, &questions)? {
+                each(part * WAITING_LIMIT + place, &Row::Postgres(row))?;
+            }
         }
         Ok(())
     }
@@ -385,11 +461,17 @@ async fn in_order<F: Future>(requests: impl Iterator<Item = F>) -> Vec<F::Output
     answers
 }
 
-fn borrowed<'a>(values: &'a [Value<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
+fn borrowed<T: ToSql + Sync>(values: &[T]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 
-/// `?1` as PostgreSQL writes it: `$1`.
-fn numbered(sql: &str) -> String {
-    sql.replace('?', "$")
+fn owned(values: &[Value<'_>]) -> Vec<Value<'static>> {
+    values.iter().map(|value| value.clone().into_owned()).collect()
+}
+
+/// Two that differ may have the same; they are told apart then, which harms nobody.
+fn hash(values: &[Value<'_>]) -> u64 {
+    let mut hash = DefaultHasher::new();
+    values.hash(&mut hash);
+    hash.finish()
 }

@@ -107,7 +107,7 @@ impl Table {
     pub(in crate::store) fn write(&self, db: &dyn Db, rows: &[Values]) -> Result<(), Error> {
         let sql = format!("INSERT INTO {} ({}) VALUES ({})", self.name, self.columns, places(self.columns().len()));
         let count = self.columns().len();
-        rows.iter().try_for_each(|row| db.write(&sql, row.get(..count).unwrap_or(row)))
+        rows.iter().map(|row| row.get(..count).unwrap_or(row)).try_for_each(|row| db.write_row(&sql, row.len(), row))
     }
 }
 

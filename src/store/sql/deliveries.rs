@@ -74,11 +74,13 @@ pub(in crate::store) fn claim(db: &dyn Db, lease: &Lease, holder: i64) -> Result
     for claimed in &found {
         let counts_repeats =
             if claimed.outgoing.adjustment.is_some() { lease.counts_repeated_adjustments } else { lease.counts_repeats };
-        db.write(take, values![claimed.id, until.as_millisecond(), now, counts_repeats, claimed.lease, holder])?;
+        db.write_row(take, 1, values![claimed.id, until.as_millisecond(), now, counts_repeats, claimed.lease, holder])?;
+    }
+    for claimed in &found {
         let sale = &claimed.outgoing.sale;
         let is_looked_for = db.dialect().is_shared || sale.click_id.is_none() || sale.customer_external_id.is_none();
         if is_looked_for && !claimed.is_frozen {
-            db.write(freeze, values![claimed.sale, sale.invoice_id])?;
+            db.write_row(freeze, 1, values![claimed.sale, sale.invoice_id])?;
         }
     }
     Ok(Claims { claimed: found, not_before })
@@ -166,7 +168,7 @@ fn read(row: &Row<'_>) -> Result<Claimed, Error> {
 
 pub(in crate::store) fn give_back(db: &dyn Db, given: &[(DeliveryId, LeaseNumber)]) -> Result<(), Error> {
     let sql = "UPDATE deliveries SET state = 'due', leased_until = NULL WHERE id = ?1 AND state = 'sending' AND lease = ?2";
-    given.iter().try_for_each(|(id, lease)| db.write(sql, values![id, lease]))
+    given.iter().try_for_each(|(id, lease)| db.write_row(sql, 1, values![id, lease]))
 }
 
 /// Nothing was written later than now: what says so was written by a clock that was ahead. Where several processes serve one store,
@@ -211,10 +213,15 @@ pub(in crate::store) fn record(db: &dyn Db, attempts: &[Attempt]) -> Result<(), 
     for attempt in attempts {
         let (started_at, finished_at) = (attempt.started_at.as_millisecond(), attempt.finished_at.as_millisecond());
         let Attempt { delivery, status, reason, request, answer, .. } = attempt;
-        let outcome = attempt.outcome.as_str();
-        db.write(insert, values![delivery, started_at, finished_at, outcome, status, reason, answer, shorthand::write(request)])?;
-        db.write(
+        let (outcome, request) = (attempt.outcome.as_str(), shorthand::write(request));
+        db.write_row(insert, 1, values![delivery, started_at, finished_at, outcome, status, reason, answer, request])?;
+    }
+    for attempt in attempts {
+        let (started_at, finished_at) = (attempt.started_at.as_millisecond(), attempt.finished_at.as_millisecond());
+        let Attempt { delivery, status, reason, .. } = attempt;
+        db.write_row(
             update,
+            1,
             values![
                 delivery,
                 attempt.state.as_str(),

@@ -2,7 +2,7 @@
 
 use super::row::{scope, write_sale};
 use super::{Db, adjustments, fetches, names, search, tallies, values};
-use crate::attribute::{Changes, DoubleCount, Merge, NewStatement, Tell};
+use crate::attribute::{Changes, DoubleCount, Merge, NewStatement, SaleKey, Tell};
 use crate::domain::{RequestId, Statement, Timestamp};
 use crate::store::Error;
 
@@ -16,11 +16,11 @@ pub(in crate::store) fn write(db: &dyn Db, changes: &Changes, settled: &[Request
     let millis = now.as_millisecond();
     for (place, kind, value) in &changes.spent_hints {
         let sql = "DELETE FROM hints WHERE scope = ?1 AND kind = ?2 AND value = ?3";
-        db.write(sql, values![scope(place), kind, value])?;
+        db.write_row(sql, 3, values![scope(place), kind, value])?;
     }
     for ((place, kind, value), hint) in &changes.hints {
-        let sql = "INSERT INTO hints VALUES (?1, ?2, ?3, ?4) ON CONFLICT (scope, kind, value) DO UPDATE SET hint = ?4";
-        db.write(sql, values![scope(place), kind, value, serde_json::to_string(hint)?])?;
+        let sql = "INSERT INTO hints VALUES (?1, ?2, ?3, ?4) ON CONFLICT (scope, kind, value) DO UPDATE SET hint = excluded.hint";
+        db.write_row(sql, 3, values![scope(place), kind, value, serde_json::to_string(hint)?])?;
     }
     for (request, position) in &changes.removed_statements {
         db.write("DELETE FROM adjustments WHERE request = ?1 AND position = ?2", values![request, position])?;
@@ -47,7 +47,8 @@ pub(in crate::store) fn write(db: &dyn Db, changes: &Changes, settled: &[Request
 }
 
 fn put_keys(db: &dyn Db, changes: &Changes) -> Result<(), Error> {
-    changes.new_keys.iter().try_for_each(|new| names::put_key(db, new))?;
+    let (of_one, of_many): (Vec<&SaleKey>, Vec<&SaleKey>) = changes.new_keys.iter().partition(|new| new.key.identifies);
+    of_one.into_iter().chain(of_many).try_for_each(|new| names::put_key(db, new))?;
     changes.moved_keys.iter().try_for_each(|moved| names::move_key(db, moved))
 }
 
@@ -59,8 +60,9 @@ fn put_deliveries(db: &dyn Db, changes: &Changes, millis: i64) -> Result<(), Err
     for delivery in &changes.deliveries {
         let sql = "INSERT INTO deliveries (sale, upstream, number, state, due_at, counts_repeats, attempts, made_at, updated_at)
              VALUES (?1, ?2, 0, ?3, ?4, 0, 0, ?4, ?4) ON CONFLICT (sale, upstream, number)
-             DO UPDATE SET state = ?3, due_at = ?4, updated_at = ?4 WHERE deliveries.state = 'withdrawn'";
-        db.write(sql, values![delivery.sale, delivery.upstream, delivery.state.as_str(), millis])?;
+             DO UPDATE SET state = excluded.state, due_at = excluded.due_at, updated_at = excluded.updated_at
+             WHERE deliveries.state = 'withdrawn'";
+        db.write_row(sql, 2, values![delivery.sale, delivery.upstream, delivery.state.as_str(), millis])?;
     }
     for id in &changes.released {
         let sql =
@@ -89,11 +91,12 @@ const UPDATE_SALE: &str =
 
 fn put_statement(db: &dyn Db, new: &NewStatement) -> Result<(), Error> {
     let sql = "INSERT INTO adjustments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (request, position)
-         DO UPDATE SET scope = ?4, sale = ?5, kind = ?6, provider_id = ?7, amount_minor = ?8, currency = ?9, cumulative = ?10,
-         at = ?11";
+         DO UPDATE SET scope = excluded.scope, sale = excluded.sale, kind = excluded.kind, provider_id = excluded.provider_id,
+         amount_minor = excluded.amount_minor, currency = excluded.currency, cumulative = excluded.cumulative, at = excluded.at";
     let Statement { request, position, at, adjustment } = &new.statement;
-    db.write(
+    db.write_row(
         sql,
+        2,
         values![
             request,
             position,

@@ -75,6 +75,14 @@ pub(super) trait Db {
     /// no row is changed, the transaction fails with it.
     fn put(&self, sql: &str, values: &[Value<'_>], expected: Option<Unchanged>) -> Result<(), Error>;
 
+    /// [`Db::put`] of one of many rows, whose first `name` values say which it is. Those that follow one another by one statement may all
+    /// be told at once, which is much cheaper for a database that is far away: none of them may look at what another changes. Of two that
+    /// have one name the second sees what the first has done.
+    fn put_row(&self, sql: &str, name: usize, values: &[Value<'_>], expected: Option<Unchanged>) -> Result<(), Error> {
+        debug_assert!(name <= values.len(), "{name} of {} values", values.len());
+        self.put(sql, values, expected)
+    }
+
     /// Runs one query once for each of `rows`, and hands over every row that comes back with the place of its question.
     fn query_all(
         &self,
@@ -179,5 +187,10 @@ impl dyn Db + '_ {
     /// [`Db::put`], whatever it changes.
     pub(super) fn write(&self, sql: &str, values: &[Value<'_>]) -> Result<(), Error> {
         self.put(sql, values, None)
+    }
+
+    /// [`Db::put_row`], whatever it changes.
+    pub(super) fn write_row(&self, sql: &str, name: usize, values: &[Value<'_>]) -> Result<(), Error> {
+        self.put_row(sql, name, values, None)
     }
 }

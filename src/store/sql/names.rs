@@ -188,7 +188,7 @@ pub(super) fn put_key(db: &dyn Db, new: &SaleKey) -> Result<(), Error> {
             let sql = "INSERT INTO sale_groups (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
             (sql, None)
         };
-        return db.put(sql, values![place, new.key.kind, value, new.sale], expected);
+        return db.put_row(sql, 4, values![place, new.key.kind, value, new.sale], expected);
     };
     for row in rows {
         match db.row(sql, values![place, new.key.kind, value, row], |row| row.get::<SaleId>(1))? {
@@ -234,9 +234,10 @@ pub(super) fn put_identity(db: &dyn Db, place: &Scope, customer: &str, identity:
     let Some(rows) = db.named(Named::Customer, customer.as_bytes())? else {
         let sql =
             "INSERT INTO identities (scope, customer, customer_external_id, customer_at, clicks, first_seen, last_seen, notes)
-             VALUES (?1, ?2, ?3, ?4, '', ?5, ?6, ?7) ON CONFLICT (scope, customer) DO UPDATE SET customer_external_id = ?3,
-             customer_origin = NULL, customer_at = ?4, clicks = '', first_seen = ?5, last_seen = ?6, notes = ?7";
-        return db.write(sql, all);
+             VALUES (?1, ?2, ?3, ?4, '', ?5, ?6, ?7) ON CONFLICT (scope, customer) DO UPDATE
+             SET customer_external_id = excluded.customer_external_id, customer_origin = NULL, customer_at = excluded.customer_at,
+             clicks = '', first_seen = excluded.first_seen, last_seen = excluded.last_seen, notes = excluded.notes";
+        return db.write_row(sql, 2, all);
     };
     let mut known: Option<(i64, Option<String>)> = None;
     for row in rows {
@@ -266,6 +267,23 @@ pub(super) fn put_identity(db: &dyn Db, place: &Scope, customer: &str, identity:
     }
 }
 
+/// An event; an earlier one of the same place is changed by it...
+macro_rules! event {
+    ($where:literal) => {
+        concat!(
+            "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (request, position) \
+             DO UPDATE SET unique_id = excluded.unique_id, kind = excluded.kind, mode = excluded.mode, at = excluded.at, \
+             outcome = excluded.outcome, code = excluded.code, reason = excluded.reason, sale = excluded.sale, \
+             late = excluded.late, digest = excluded.digest",
+            $where
+        )
+    };
+}
+/// ... if it still waits for what has to be fetched,
+const INSERT_EVENT: &str = event!(" WHERE events.outcome = 'fetching'");
+/// or whatever it was.
+const REPLACE_EVENT: &str = event!("");
+
 /// Records an event.
 ///
 /// # Errors
@@ -283,11 +301,10 @@ pub(super) fn put_event(db: &dyn Db, event: &EventRecord) -> Result<(), Error> {
         }
         db.name(Named::Event, id.as_bytes(), event.request)?;
     }
-    let sql = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (request, position)
-         DO UPDATE SET unique_id = ?4, kind = ?5, mode = ?6, at = ?7, outcome = ?8, code = ?9, reason = ?10, sale = ?11,
-         late = ?12, digest = ?13 WHERE events.outcome = 'fetching' OR ?14 <> 0";
-    db.write(
+    let sql = if event.replaces { REPLACE_EVENT } else { INSERT_EVENT };
+    db.write_row(
         sql,
+        2,
         values![
             event.request,
             event.position,
@@ -302,7 +319,6 @@ pub(super) fn put_event(db: &dyn Db, event: &EventRecord) -> Result<(), Error> {
             event.sale,
             event.is_late,
             event.digest,
-            event.replaces,
         ],
     )
 }

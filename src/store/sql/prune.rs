@@ -43,12 +43,10 @@ fn ignored(db: &dyn Db, before: Timestamp, after: RequestId, limit: usize) -> Re
         removed.push(row.get(0)?);
         Ok(())
     })?;
-    for id in &removed {
-        for sql in
-            ["DELETE FROM answers WHERE request = ?1", "DELETE FROM events WHERE request = ?1", "DELETE FROM inbox WHERE id = ?1"]
-        {
-            db.write(sql, values![id])?;
-        }
+    for sql in
+        ["DELETE FROM answers WHERE request = ?1", "DELETE FROM events WHERE request = ?1", "DELETE FROM inbox WHERE id = ?1"]
+    {
+        removed.iter().try_for_each(|id| db.write_row(sql, 1, values![id]))?;
     }
     let next = match found.last() {
         Some(last) if found.len() >= limit => Some(*last),
@@ -71,7 +69,7 @@ fn texts(db: &dyn Db, before: Timestamp, after: DeliveryId, limit: usize) -> Res
     let found: Vec<(DeliveryId, u32)> = db.rows(sql, values![after, end, before, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
     for (delivery, number) in &found {
         let sql = "UPDATE attempts SET request = '', sent = NULL, answer = '' WHERE delivery = ?1 AND number = ?2";
-        db.write(sql, values![delivery, number])?;
+        db.write_row(sql, 2, values![delivery, number])?;
     }
     let next = match found.last() {
         // More of the last delivery may be left; what is empty is not found again.

@@ -30,8 +30,9 @@ pub(super) fn write_sale(db: &dyn Db, sql: &str, sale: &Sale) -> Result<(), Erro
         SaleState::Parked(reason) => ("parked", None, None, Some(reason)),
         SaleState::Merged(into) => ("merged", None, Some(*into), None),
     };
-    db.put(
+    db.put_row(
         sql,
+        1,
         values![
             sale.id,
             sale.source,

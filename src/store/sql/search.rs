@@ -96,7 +96,7 @@ pub(in crate::store) fn write(db: &dyn Db, block: Block, entries: &[(u32, u16)])
         let hashes: Vec<u8> =
             here.iter().flat_map(|(hash, place)| hash.to_be_bytes().into_iter().chain(place.to_be_bytes())).collect();
         let sql = "INSERT INTO sale_hashes (part, last, hashes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-        db.write(sql, values![i64::from(part), block.last, hashes])?;
+        db.write_row(sql, 2, values![i64::from(part), block.last, hashes])?;
     }
     db.write("DELETE FROM sale_hashes WHERE part = ?1", values![BEGUN])
 }
@@ -114,7 +114,7 @@ pub(in crate::store) fn note_changed(db: &dyn Db, sales: &[Sale]) -> Result<(), 
         let told = [&buyer.customer_external_id, &buyer.click_id, &buyer.email].map(|found| Some(found.as_ref()?.value.clone()));
         let known = told.into_iter().flatten().chain(buyer.customer.clone()).chain(sale.invoice_id());
         let hashes: BTreeSet<u32> = known.map(|value| hash(&value)).collect();
-        hashes.into_iter().try_for_each(|hash| db.write(sql, values![i64::from(hash), sale.id]))?;
+        hashes.into_iter().try_for_each(|hash| db.write_row(sql, 2, values![i64::from(hash), sale.id]))?;
     }
     Ok(())
 }

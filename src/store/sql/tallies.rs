@@ -26,7 +26,7 @@ pub(in crate::store) fn add(db: &dyn Db, tallies: &Tallies, now: Timestamp) -> R
         let whole = |value: i128| i64::try_from(value).map_err(|_| damaged("a sum of amounts"));
         let (units, rest) = (whole(count.minor / UNIT)?, whole(count.minor % UNIT)?);
         let Tally { what, hour, source, label, currency } = tally;
-        db.write(ADD, values![what.as_str(), hour, source, label, currency, shard, count.number, units, rest, now])?;
+        db.write_row(ADD, 6, values![what.as_str(), hour, source, label, currency, shard, count.number, units, rest, now])?;
     }
     Ok(())
 }

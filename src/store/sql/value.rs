@@ -7,7 +7,7 @@ use super::row::damaged;
 use crate::store::{Error, shorthand};
 
 /// A value of a statement.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::store) enum Value<'a> {
     /// Nothing.
     Null,
