@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use salebridge::domain::AttemptOutcome;
 use salebridge::domain::DeliveryState::{self, Dead, Delivered, Due, Duplicate, Sending};
-use salebridge::store::{Attempt, Forgotten, Lease, Retry};
+use salebridge::store::{Attempt, AttemptView, Forgotten, Lease, Retry};
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
@@ -316,6 +316,48 @@ async fn what_the_upstream_may_have_and_has_forgotten_is_not_sent_again_by_itsel
     let attempts = vec![attempt(claimed.lease, AttemptOutcome::Delivered, Delivered)];
     desk.store().record(Arc::new(attempts)).await.unwrap();
     assert_eq!(desk.store().delivery(1).unwrap().unwrap().state, Delivered);
+}
+
+#[actix_web::test]
+async fn of_two_attempts_of_one_delivery_that_are_recorded_together_the_second_follows_the_first() {
+    let desk = Desk::new(configured(""));
+    for number in 1..=3 {
+        desk.hears("stripe", &stripe_checkout(number, &who(&format!("c-{number}"), &format!("user_{number}")))).await;
+    }
+    let claimed = desk.store().claim(lease("cutmeshort", desk.now)).await.unwrap().claimed;
+    let at = desk.now;
+    let attempt = |delivery: usize, outcome, state| Attempt {
+        delivery: claimed[delivery].id,
+        upstream: "cutmeshort".into(),
+        lease: claimed[delivery].lease,
+        started_at: at,
+        finished_at: at,
+        outcome,
+        status: Some(200),
+        reason: String::new(),
+        request: format!("request {delivery}"),
+        answer: String::new(),
+        state,
+        due_at: at,
+        counts: true,
+        upstream_id: None,
+        adjustments: None,
+    };
+    let attempts = vec![
+        attempt(0, AttemptOutcome::Delivered, Delivered),
+        attempt(1, AttemptOutcome::Retry, Due),
+        attempt(1, AttemptOutcome::Delivered, Delivered),
+        attempt(2, AttemptOutcome::Rejected, Dead),
+    ];
+    desk.store().record(Arc::new(attempts)).await.unwrap();
+    let seen = claimed.iter().map(|claimed| desk.store().delivery(claimed.id).unwrap().unwrap());
+    let seen: Vec<_> = seen.map(|delivery| (delivery.state, delivery.attempts, delivery.history)).collect();
+    let [(Delivered, 1, first), (Delivered, 2, second), (Dead, 1, third)] = &seen[..] else { panic!("{seen:?}") };
+    let told = |history: &[AttemptView]| history.iter().map(|attempt| attempt.request.clone()).collect::<Vec<_>>();
+    assert_eq!(told(first), ["request 0"]);
+    assert_eq!(told(second), ["request 1", "request 1"]);
+    assert_eq!(told(third), ["request 2"]);
+    assert_eq!(second.iter().map(|attempt| attempt.outcome.as_str()).collect::<Vec<_>>(), ["retry", "delivered"]);
 }
 
 #[actix_web::test]

@@ -4,6 +4,7 @@
 //! kind by one statement ([`super::many`]): a batch of the ledger takes a handful of round trips and statements, however many rows it
 //! changes.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::future::Future;
@@ -262,17 +263,15 @@ impl Db for Session {
 
     fn put_row(&self, sql: &str, name: usize, values: &[Value<'_>], expected: Option<Unchanged>) -> Result<(), Error> {
         let name = hash(values.get(..name).unwrap_or(values));
-        {
-            let mut waiting = self.waiting.borrow_mut();
-            if let Some(last) = waiting.last_mut()
-                && last.sql == sql
-                && !last.names.is_empty()
-                && last.names.insert(name)
-            {
-                last.rows.push(owned(values));
-                drop(waiting);
-                return self.one_more_waits();
-            }
+        let may_join = |last: &&mut Waiting| last.sql == sql && !last.names.is_empty() && !last.names.contains(&name);
+        let mut waiting = self.waiting.borrow_mut();
+        let joined = waiting.last_mut().filter(may_join).map(|last| {
+            last.names.insert(name);
+            last.rows.push(owned(values));
+        });
+        drop(waiting);
+        if joined.is_some() {
+            return self.one_more_waits();
         }
         self.wait_with(Waiting { sql: sql.to_owned(), rows: vec![owned(values)], names: HashSet::from([name]), expected })
     }
@@ -384,9 +383,7 @@ impl ToSql for Value<'_> {
                 Type::BOOL => (*value != 0).to_sql(kind, out),
                 _ => value.to_sql(kind, out),
             },
-            // PostgreSQL's texts hold no NUL; what a sender wrote stands unchanged in the inbox.
-            Value::Text(text) if text.contains('\0') => text.replace('\0', "\u{fffd}").to_sql(kind, out),
-            Value::Text(text) => text.as_ref().to_sql(kind, out),
+            Value::Text(text) => written(text).to_sql(kind, out),
             Value::Blob(bytes) => bytes.as_ref().to_sql(kind, out),
         }
     }
@@ -469,9 +466,19 @@ fn owned(values: &[Value<'_>]) -> Vec<Value<'static>> {
     values.iter().map(|value| value.clone().into_owned()).collect()
 }
 
-/// Two that differ may have the same; they are told apart then, which harms nobody.
+/// PostgreSQL's texts hold no NUL; what a sender wrote stands unchanged in the inbox.
+fn written(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
+/// The same for what the server takes for the same. Two that differ may have it as well; they are told apart then, which harms nobody.
 fn hash(values: &[Value<'_>]) -> u64 {
     let mut hash = DefaultHasher::new();
-    values.hash(&mut hash);
+    for value in values {
+        match value {
+            Value::Text(text) => written(text).hash(&mut hash),
+            Value::Null | Value::Integer(_) | Value::Blob(_) => value.hash(&mut hash),
+        }
+    }
     hash.finish()
 }

@@ -180,15 +180,15 @@ pub(super) fn put_key(db: &dyn Db, new: &SaleKey) -> Result<(), Error> {
     };
     let taken = Unchanged::Conflict("a key that belongs to another sale already");
     let Some(rows) = db.named(named, value.as_bytes())? else {
-        let (sql, expected) = if new.key.identifies {
+        let (sql, name, expected) = if new.key.identifies {
             let sql = "INSERT INTO sale_keys (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (scope, kind, value) DO UPDATE SET sale = excluded.sale WHERE sale_keys.sale = excluded.sale";
-            (sql, Some(taken))
+            (sql, 3, Some(taken))
         } else {
             let sql = "INSERT INTO sale_groups (scope, kind, value, sale) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-            (sql, None)
+            (sql, 4, None)
         };
-        return db.put_row(sql, 4, values![place, new.key.kind, value, new.sale], expected);
+        return db.put_row(sql, name, values![place, new.key.kind, value, new.sale], expected);
     };
     for row in rows {
         match db.row(sql, values![place, new.key.kind, value, row], |row| row.get::<SaleId>(1))? {
