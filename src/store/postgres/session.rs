@@ -1,8 +1,8 @@
 //! A connection to PostgreSQL, as the SQL of both stores sees it.
 //!
 //! What is only written waits until something is asked or the transaction ends, and then goes out in one go (pipelining), all rows of one
-//! kind by one statement ([`super::many`]): a batch of the ledger takes a handful of round trips and statements, however many rows it
-//! changes.
+//! kind by one statement ([`super::many`]): a batch of the ledger takes some twenty round trips and as many statements, however many rows
+//! it changes.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
