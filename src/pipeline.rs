@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::attribute::{EventOutcome, Ledger, Rules, Wanted};
-use crate::domain::{Clock, Event, Meaning, Reason, RequestId, Timestamp};
+use crate::domain::{Clock, Event, LatestSeen, Meaning, Reason, RequestId, Timestamp};
 use crate::map::RequestView;
 use crate::pack::Source;
 use crate::store::{Error, Fetching, Fold, Store, StoredRequest};
@@ -151,13 +151,10 @@ impl Pipeline {
     /// Steps until the bell is closed: at once while there is work, else when it rings or a sale's waiting is over.
     /// `after` is called after each step that did something. It ends between two steps as well once another pipeline `is_next`.
     pub async fn run(&self, clock: &dyn Clock, bell: &Bell, after: impl Fn(Step), is_next: impl Fn() -> bool) {
-        let mut last = clock.now();
+        let mut seen = LatestSeen::default();
         while !bell.is_closing() && !is_next() {
-            let now = clock.now();
-            if now + CLOCK_NOISE < last && self.store.set_back(now).await.is_ok() {
-                tracing::warn!(by = %(last - now), "the clock was set back; what waits is brought nearer");
-            }
-            last = now;
+            let now = seen.sees(clock.now());
+            self.mind_the_clock(&mut seen, now).await;
             if self.stands_back(now) {
                 tokio::time::sleep(STAND_BACK_LOOK).await;
                 continue;
@@ -175,6 +172,18 @@ impl Pipeline {
                     bell.wait(IDLE).await;
                 }
             }
+        }
+    }
+
+    /// Where the clock was set back, nothing waits for the time that it showed before. What the store cannot be told now, it is told next.
+    async fn mind_the_clock(&self, seen: &mut LatestSeen, now: Timestamp) {
+        let Some(by) = seen.set_back_by(now) else { return };
+        match self.store.set_back(now).await {
+            Ok(()) => {
+                tracing::warn!(?by, "the clock was set back; what waits is brought nearer");
+                seen.believes(now);
+            }
+            Err(error) => tracing::error!(%error, ?by, "the clock was set back; what waits could not be brought nearer yet"),
         }
     }
 

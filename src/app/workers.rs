@@ -305,7 +305,7 @@ async fn work(mut sender: Sender, store: Arc<dyn Store>, clock: Arc<dyn Clock>, 
 }
 
 /// Fetches for one source until the bell is closed. What is under way then is not waited for: it is fetched again.
-async fn fetch(enricher: Enricher, clock: Arc<dyn Clock>, bell: Arc<Bell>, fold: Arc<Bell>) {
+async fn fetch(mut enricher: Enricher, clock: Arc<dyn Clock>, bell: Arc<Bell>, fold: Arc<Bell>) {
     while !bell.is_closing() {
         let step = tokio::select! {
             step = enricher.step(&*clock) => step,

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 
 use super::fetcher::{Failure, Fetcher};
-use crate::domain::{Answer, Clock, Fetch, Meaning, Timestamp};
+use crate::domain::{Answer, Clock, Fetch, LatestSeen, Meaning, Timestamp};
 use crate::map::RequestView;
 use crate::outbound::jittered;
 use crate::pack::Source;
-use crate::store::{Error, FetchOutcome, Fetched, Fetching, Store};
+use crate::store::{Error, FetchOutcome, Fetched, Fetching, LONGEST_FETCH_DELAY, Store};
 use crate::trace::{self, Span, Stage};
 
 /// So many fetches are under way at once.
@@ -24,8 +24,6 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 const LIMITED_ATTEMPTS: u32 = 8;
 /// The bound of the first delay, which doubles with each try.
 const FIRST_DELAY: Duration = Duration::from_secs(4);
-/// No delay is longer.
-const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 
 /// Works through what has to be fetched for one source, so that a slow API delays no other source.
 pub struct Enricher {
@@ -33,6 +31,7 @@ pub struct Enricher {
     store: Arc<dyn Store>,
     fetcher: Arc<dyn Fetcher>,
     random: Box<dyn Fn() -> u64 + Send + Sync>,
+    seen: LatestSeen,
 }
 
 /// What one step did.
@@ -52,7 +51,7 @@ impl Enricher {
         fetcher: Arc<dyn Fetcher>,
         random: Box<dyn Fn() -> u64 + Send + Sync>,
     ) -> Self {
-        Self { source, store, fetcher, random }
+        Self { source, store, fetcher, random, seen: LatestSeen::default() }
     }
 
     /// The source's name.
@@ -64,8 +63,14 @@ impl Enricher {
     ///
     /// # Errors
     /// The store's.
-    pub async fn step(&self, clock: &dyn Clock) -> Result<Step, Error> {
-        let (store, source, now) = (Arc::clone(&self.store), Arc::clone(&self.source), clock.now());
+    pub async fn step(&mut self, clock: &dyn Clock) -> Result<Step, Error> {
+        let now = self.seen.sees(clock.now());
+        if self.seen.set_back_by(now).is_some() {
+            // What was recorded since the fold told the store of it may still wait for the time that was shown before.
+            self.store.set_back(now).await?;
+            self.seen.believes(now);
+        }
+        let (store, source) = (Arc::clone(&self.store), Arc::clone(&self.source));
         let due = blocking(move || store.due_fetches(&source.name, now, STEP_LIMIT)).await?;
         if due.is_empty() {
             return Ok(Step::default());
@@ -74,7 +79,8 @@ impl Enricher {
         let fetched: Vec<Fetched> = futures_util::stream::iter(tries).buffer_unordered(AT_ONCE).collect().await;
         let ready = fetched.iter().filter(|fetched| fetched.outcome == FetchOutcome::Ready).count();
         let step = Step { tried: fetched.len(), ready };
-        self.store.record_fetches(fetched, clock.now()).await?;
+        let now = self.seen.sees(clock.now());
+        self.store.record_fetches(fetched, now).await?;
         Ok(step)
     }
 
@@ -149,9 +155,9 @@ impl Enricher {
             why,
             "what an event refers to could not be fetched; it is tried again"
         );
-        let delay =
-            jittered(FIRST_DELAY, LONGEST_DELAY, attempts, (self.random)()).max(asked.unwrap_or_default().min(LONGEST_DELAY));
-        FetchOutcome::Later { due_at: now + delay, why: format!("waits to be fetched: {why}") }
+        let delay = jittered(FIRST_DELAY, LONGEST_FETCH_DELAY, attempts, (self.random)())
+            .max(asked.unwrap_or_default().min(LONGEST_FETCH_DELAY));
+        FetchOutcome::Later { delay, why: format!("waits to be fetched: {why}") }
     }
 }
 /// Reads from the store where that stands in nobody's way.

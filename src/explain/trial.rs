@@ -121,7 +121,7 @@ async fn ledger(pack: &Arc<Pack>, scenario: &Scenario, now: Timestamp) -> Result
         pipeline.step(last).await.map_err(|error| words(&error))?;
         if let Some(fetched) = fetched {
             let fetcher = Arc::new(FromFile(fetched.clone()));
-            let enricher = Enricher::new(Arc::clone(&source), Arc::clone(&store) as _, fetcher, Box::new(|| 0));
+            let mut enricher = Enricher::new(Arc::clone(&source), Arc::clone(&store) as _, fetcher, Box::new(|| 0));
             let clock = FixedClock::new(last);
             while enricher.step(&clock).await.map_err(|error| words(&error))?.tried > 0 {}
             pipeline.step(last).await.map_err(|error| words(&error))?;

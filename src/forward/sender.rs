@@ -10,7 +10,7 @@ use super::attempt::{Failed, Tried, attempt};
 use super::note::{About, Meters};
 use super::schedule::Tries;
 use super::upstream::Upstream;
-use crate::domain::{AttemptOutcome, Clock, DeliveryId, Limiter, Timestamp};
+use crate::domain::{AttemptOutcome, Clock, DeliveryId, LatestSeen, Limiter, Timestamp};
 use crate::outbound::Client;
 use crate::store::{Attempt, Claimed, Claims, Error, Lease, LeaseNumber, Store};
 
@@ -20,8 +20,6 @@ const KEPT_ANSWER_CHARS: usize = 2_000;
 const LEASE_MARGIN: Duration = Duration::from_secs(20);
 /// An upstream that takes so many has work waiting in memory.
 const FAST_PER_MINUTE: u32 = 6_000;
-/// A clock that goes back by less was only adjusted.
-const CLOCK_NOISE: Duration = Duration::from_secs(1);
 /// So long a commit waits for more to record, while enough is leased.
 const LINGER: Duration = Duration::from_millis(20);
 /// Steps for a fast upstream are so long apart: a commit costs much the same for one delivery as for ten.
@@ -43,7 +41,9 @@ pub struct Sender {
     random: Box<dyn FnMut() -> u64 + Send>,
     client: Client,
     client_since: Timestamp,
-    last_step: Timestamp,
+    seen: LatestSeen,
+    /// The clock was set back, and the store was not told yet.
+    is_set_back: bool,
     /// Before this no further step of a fast upstream is made.
     next_step: tokio::time::Instant,
     limiter: Limiter,
@@ -90,7 +90,8 @@ impl Sender {
             random,
             client,
             client_since: now,
-            last_step: now,
+            seen: LatestSeen::default(),
+            is_set_back: false,
             next_step: tokio::time::Instant::now(),
             limiter,
             pause: None,
@@ -129,7 +130,7 @@ impl Sender {
             self.pause = None; // a person started the queue again
         }
         self.send_ahead();
-        let now = self.clock.now();
+        let now = self.now();
         let wanted = self.limiter.available(now).min(self.free_slots(now) + self.room_ahead()).saturating_sub(self.ahead.len());
         self.give_up_waiting(now);
         let (store, lease, report) = (Arc::clone(&self.store), self.lease(now, wanted), Arc::new(self.report()));
@@ -160,6 +161,12 @@ impl Sender {
             self.limiter.hold(at);
         }
         recorded?;
+        if self.is_set_back {
+            // What was recorded since the fold told the store of it may still wait for the time that was shown before.
+            let now = self.now();
+            self.store.set_back(now).await?;
+            self.is_set_back = false;
+        }
         Ok(begun)
     }
 
@@ -184,8 +191,8 @@ impl Sender {
         }
         self.judge_all();
         self.unwanted.extend(self.ahead.drain(..).map(|claimed| (claimed.id, claimed.lease)));
-        let report = self.report();
-        let unrecorded = record(&*self.store, &self.upstream.name, &report, self.clock.now()).await;
+        let (report, now) = (self.report(), self.now());
+        let unrecorded = record(&*self.store, &self.upstream.name, &report, now).await;
         self.is_recorded(&report, unrecorded)
     }
 
@@ -225,15 +232,20 @@ impl Sender {
 
     /// Where the clock was set back, nothing waits for the time that it showed before.
     fn mind_the_clock(&mut self) {
-        let now = self.clock.now();
-        if now + CLOCK_NOISE < self.last_step {
+        let now = self.now();
+        if self.seen.set_back_by(now).is_some() {
+            self.seen.believes(now);
+            self.is_set_back = true;
             self.limiter = Limiter::new(self.upstream.requests_per_minute, now);
             self.client_since = now;
             if let Some(pause) = &mut self.pause {
                 pause.until = pause.until.min(now + self.upstream.schedule.pause);
             }
         }
-        self.last_step = now;
+    }
+
+    fn now(&mut self) -> Timestamp {
+        self.seen.sees(self.clock.now())
     }
 
     /// More attempts are let come to their end, so that one commit serves many: for a moment after the last step, and longer while enough
@@ -263,7 +275,7 @@ impl Sender {
     /// Begins what is leased, as far as there is room and the limit allows.
     fn send_ahead(&mut self) {
         while !self.ahead.is_empty() {
-            let now = self.clock.now();
+            let now = self.now();
             let is_adjustment = self.ahead.front().is_some_and(|claimed| claimed.outgoing.adjustment.is_some());
             let requests = if is_adjustment { self.requests_per_adjustment() } else { 1 };
             if self.free_slots(now) == 0 || self.limiter.available(now) < requests.min(self.limiter.most_at_once()) {
@@ -338,7 +350,7 @@ impl Sender {
 
     /// Judges what is over, and finds out what that says of the upstream as a whole.
     fn judge_all(&mut self) {
-        let now = self.clock.now();
+        let now = self.now();
         let (mut refusal, mut is_answered) = (None, false);
         for tried in std::mem::take(&mut self.over) {
             let about = About::of(&tried);
@@ -426,7 +438,7 @@ impl Sender {
 
     /// Takes the sender for itself although it changes nothing: two could not share `random` across threads.
     async fn time_to_next(&mut self, limit: Duration) -> Result<Duration, Error> {
-        let now = self.clock.now();
+        let now = self.now();
         if self.free_slots(now) == 0 && !self.in_flight.is_empty() {
             return Ok(limit); // nothing can begin before something is over, which wakes us
         }

@@ -134,6 +134,9 @@ pub struct Fetched {
     pub outcome: FetchOutcome,
 }
 
+/// Nobody waits longer to fetch something again.
+pub const LONGEST_FETCH_DELAY: Duration = Duration::from_secs(15 * 60);
+
 /// What came of one try to fetch something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchOutcome {
@@ -143,8 +146,8 @@ pub enum FetchOutcome {
     Ready,
     /// To be tried again.
     Later {
-        /// When.
-        due_at: Timestamp,
+        /// After so long, at most [`LONGEST_FETCH_DELAY`].
+        delay: Duration,
         /// Why, in words.
         why: String,
     },

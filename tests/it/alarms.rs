@@ -130,6 +130,15 @@ async fn of_two_that_serve_one_store_only_one_tells() {
 }
 
 #[actix_web::test]
+async fn the_watch_of_a_process_that_died_is_taken_at_once_where_no_other_can_live() {
+    let mut desk = Desk::new(configured(""));
+    let far = desk.now + Duration::from_secs(7200); // by a clock that was ahead
+    assert!(desk.store().watch(1, far, far + MINUTE).await.unwrap());
+    desk.restart();
+    assert_eq!(desk.store().watch(2, desk.now, desk.now + MINUTE).await.unwrap(), !database::is_shared());
+}
+
+#[actix_web::test]
 async fn what_is_observed_is_what_the_store_holds() {
     let desk = Desk::new(configured(""));
     let hour = hour_of(desk.now);

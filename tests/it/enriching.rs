@@ -102,9 +102,26 @@ async fn an_api_that_is_down_is_asked_again_and_nothing_is_lost() {
 }
 
 #[actix_web::test]
+async fn a_fetch_that_was_put_off_by_a_clock_that_was_ahead_is_made_once_it_is_right() {
+    let api = MockServer::start().await;
+    let mut bridge = bridge(&api).await;
+    answers(&api, "tr_1", ResponseTemplate::new(503)).await;
+    let right = bridge.now();
+    calls(&bridge, "tr_1").await;
+    bridge.fetches().await;
+    bridge.passes(Duration::from_secs(7200)).await;
+    bridge.fetches().await;
+    bridge.clock.set(right + Duration::from_secs(10));
+    answers(&api, "tr_1", ResponseTemplate::new(200).set_body_json(payment("tr_1", "paid"))).await;
+    bridge.fetches().await;
+    assert_eq!(bridge.sales().len(), 1, "it has waited since before the clock was ahead");
+    bridge.forwards().await;
+}
+
+#[actix_web::test]
 async fn what_is_not_there_parks_the_event_with_the_reason() {
     let api = MockServer::start().await;
-    let bridge = bridge(&api).await;
+    let mut bridge = bridge(&api).await;
     answers(&api, "tr_gone", ResponseTemplate::new(404)).await;
     calls(&bridge, "tr_gone").await;
     for _ in 0..10 {
@@ -144,7 +161,7 @@ async fn redirects_are_not_followed_and_a_wrong_key_burns_nothing() {
 #[actix_web::test]
 async fn what_a_sender_puts_into_an_id_stays_in_the_path() {
     let api = MockServer::start().await;
-    let bridge = bridge(&api).await;
+    let mut bridge = bridge(&api).await;
     Mock::given(method("GET")).respond_with(ResponseTemplate::new(404)).mount(&api).await;
     for id in ["..%2F..%2Fadmin", "tr_1%3Fx=1", "tr_1%23", "%40evil.example.com%2F", "tr_1%0d%0aX:%201"] {
         calls(&bridge, id).await;

@@ -270,6 +270,38 @@ async fn an_attempt_whose_process_died_is_noted_and_made_again_unless_it_would_c
 }
 
 #[actix_web::test]
+async fn what_was_leased_when_the_clock_was_set_back_and_is_given_back_waits_for_nothing() {
+    let mut desk = Desk::new(configured(""));
+    let right = desk.now;
+    desk.now += Duration::from_secs(7200);
+    desk.hears("stripe", &stripe_checkout(1, &who("c-1", "user_1"))).await;
+    let claimed = desk.store().claim(lease("cutmeshort", desk.now)).await.unwrap().claimed;
+    desk.store().set_back(right).await.unwrap();
+    desk.store().give_back(claimed.iter().map(|claimed| (claimed.id, claimed.lease)).collect()).await.unwrap();
+    assert_eq!(desk.store().next_due("cutmeshort").await.unwrap(), Some(right));
+    assert_eq!(desk.store().claim(lease("cutmeshort", right)).await.unwrap().claimed.len(), 1);
+}
+
+#[actix_web::test]
+async fn what_a_sender_recorded_by_a_clock_that_was_ahead_is_brought_nearer_by_the_sender() {
+    let mut bridge = Bridge::with_silent_upstream("").await;
+    let right = bridge.now();
+    bridge.upstream_answers(503, "down").await;
+    with_a_sale(&bridge, 1).await;
+    bridge.settles().await;
+    // Ahead and back in one go: no two steps see the clock go back, only what was read in between.
+    bridge.passes(Duration::from_secs(7200)).await;
+    bridge.forwards().await;
+    assert_eq!(bridge.delivery_states(), [Due]);
+    bridge.clock.set(right);
+    bridge.upstream_answers(200, "{}").await;
+    bridge.forwards().await; // it notices
+    bridge.passes(Duration::from_secs(5)).await;
+    bridge.forwards().await;
+    assert_eq!(bridge.delivery_states(), [Delivered]);
+}
+
+#[actix_web::test]
 async fn what_the_upstream_may_have_and_has_forgotten_is_not_sent_again_by_itself() {
     let mut desk = Desk::new(configured(""));
     desk.hears("stripe", &stripe_checkout(1, &who("c-1", "user_1"))).await;

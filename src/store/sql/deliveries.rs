@@ -1,7 +1,7 @@
 //! The queue of deliveries: claimed under a lease, recorded, paused.
 
 use super::row::{INVOICE_ID, damaged, invoice_id, scope_from};
-use super::{Db, Row, Value, adjustments, question, tallies, values};
+use super::{Db, Row, Value, adjustments, fetches, question, tallies, values};
 use crate::domain::{
     AdjustmentStep, AttemptOutcome, Currency, DeliveryId, EventName, Limiter, Money, Outgoing, SaleEvent, SaleId, Scope, Tallied,
     Tallies, Tally, Timestamp, from_millis,
@@ -18,6 +18,7 @@ const FORGOTTEN: &str = "an earlier attempt may have been accepted, so long ago 
 
 /// Ends every lease: at the start of the only server of a store each is a dead process's.
 pub(in crate::store) fn void_leases(db: &dyn Db) -> Result<(), Error> {
+    db.write("DELETE FROM watch", &[])?;
     end_leases(db, "state = 'sending'", &[], |_, _| true)
 }
 
@@ -171,25 +172,19 @@ pub(in crate::store) fn give_back(db: &dyn Db, given: &[(DeliveryId, LeaseNumber
     given.iter().try_for_each(|(id, lease)| db.write_row(sql, 1, values![id, lease]))
 }
 
-/// Nothing was written later than now: what says so was written by a clock that was ahead. Where several processes serve one store,
-/// the database's clock is believed; only what is due again is also brought near one's own, because to be early harms nobody there.
+/// Nothing was written later than now: what says so was written by a clock that was ahead. What is leased may be given back and then
+/// waits too. Where several processes serve one store, the database's clock is believed; only what is due again is also brought near
+/// one's own, because to be early harms nobody there.
 pub(in crate::store) fn set_back(db: &dyn Db, now: Timestamp) -> Result<(), Error> {
     let clock = db.lease_clock(now)?;
-    for (sql, clock) in [
-        (
-            "UPDATE deliveries SET due_at = ?1 + (due_at - updated_at), updated_at = ?1 WHERE state = 'due' AND updated_at > ?1",
-            clock.min(now),
-        ),
-        ("UPDATE fetches SET due_at = ?1, since = ?1 WHERE ready = 0 AND since > ?1", clock),
-        (
-            "UPDATE sales SET waits_until = ?1 + (waits_until - counted_at), counted_at = ?1
-             WHERE state = 'waiting' AND counted_at > ?1",
-            clock,
-        ),
-    ] {
-        db.write(sql, values![clock.as_millisecond()])?;
-    }
-    Ok(())
+    let (earlier, clock) = (clock.min(now), clock.as_millisecond());
+    let sql = "UPDATE deliveries SET due_at = ?1 + (due_at - updated_at), updated_at = ?1
+         WHERE state IN ('due', 'sending') AND updated_at > ?1";
+    db.write(sql, values![earlier.as_millisecond()])?;
+    fetches::set_back(db, earlier)?;
+    let sql = "UPDATE sales SET waits_until = ?1 + (waits_until - counted_at), counted_at = ?1
+         WHERE state = 'waiting' AND counted_at > ?1";
+    db.write(sql, values![clock])
 }
 
 pub(in crate::store) fn next_due(db: &dyn Db, upstream: &str) -> Result<Option<Timestamp>, Error> {

@@ -6,7 +6,7 @@ use super::inbox::{self, COLUMNS, COLUMNS_END};
 use super::{Db, Unchanged, Value, question, values};
 use crate::attribute::NewFetch;
 use crate::domain::{Answer, RequestId, Timestamp, from_millis};
-use crate::store::{Error, FetchOutcome, Fetched, Fetching};
+use crate::store::{Error, FetchOutcome, Fetched, Fetching, LONGEST_FETCH_DELAY};
 
 /// So long nobody else fetches what somebody took on.
 const LEASE: Duration = Duration::from_secs(60);
@@ -90,7 +90,8 @@ pub(in crate::store) fn record(db: &dyn Db, fetched: &[Fetched], now: Timestamp)
                 let sql = "UPDATE fetches SET ready = 1 WHERE request = ?1 AND position = ?2";
                 db.write(sql, values![request, position])?;
             }
-            FetchOutcome::Later { due_at, why } => {
+            FetchOutcome::Later { delay, why } => {
+                let due_at = now + *delay;
                 let sql = "UPDATE fetches SET due_at = ?3, attempts = attempts + 1 WHERE request = ?1 AND position = ?2";
                 db.write(sql, values![request, position, due_at.as_millisecond()])?;
                 let sql = "UPDATE events SET reason = ?3 WHERE request = ?1 AND position = ?2 AND outcome = 'fetching'";
@@ -99,6 +100,13 @@ pub(in crate::store) fn record(db: &dyn Db, fetched: &[Fetched], now: Timestamp)
         }
     }
     Ok(())
+}
+
+/// Nothing waits since later than now, nor for longer than anything may: what says so was written by a clock that was ahead.
+pub(super) fn set_back(db: &dyn Db, now: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE fetches SET due_at = ?1, since = CASE WHEN since > ?1 THEN ?1 ELSE since END
+         WHERE ready = 0 AND (since > ?1 OR due_at > ?2)";
+    db.write(sql, values![now.as_millisecond(), (now + LONGEST_FETCH_DELAY).as_millisecond()])
 }
 
 /// Events of sources that are not among these are looked at as they are.

@@ -299,9 +299,9 @@ impl Bridge {
     }
 
     /// Settles, and fetches everything that is due now, until nothing is left to be done.
-    pub(crate) async fn fetches(&self) {
+    pub(crate) async fn fetches(&mut self) {
         self.settles().await;
-        for enricher in &self.enrichers {
+        for enricher in &mut self.enrichers {
             while enricher.step(&*self.clock).await.unwrap().tried > 0 {}
         }
         self.settles().await;
