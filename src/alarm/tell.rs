@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::config::{Config, Format};
 use super::{Alarm, Kind, Phase};
 use crate::domain::{Secret, Timestamp};
-use crate::outbound::{Client, Limits, Request, uri};
+use crate::outbound::{Client, HeaderMap, Limits, Request, uri};
 
 /// A reason may hold what an upstream answered; so much of a sentence is told.
 const SENTENCE_LIMIT_CHARS: usize = 600;
@@ -66,7 +66,7 @@ impl Teller {
     async fn post(&self, body: &Value) -> Result<(), String> {
         let url = uri(self.url.expose()).map_err(|_| "alarms.url is no URL".to_owned())?;
         let body = Some(("application/json", body.to_string()));
-        let request = Request { method: "POST", url, body, headers: Vec::new() };
+        let request = Request { method: "POST", url, body, headers: HeaderMap::new() };
         let answer = self.client.ask(request).await.map_err(|failure| failure.to_string())?;
         match answer.status {
             200..300 => Ok(()),

@@ -10,7 +10,7 @@ use super::send::here;
 use super::{Answer, Failure, runtime};
 use crate::app::admin;
 use crate::domain::Secret;
-use crate::outbound::{Client, Limits, Request, uri};
+use crate::outbound::{Client, HeaderMap, Limits, Request, put_header, uri};
 
 /// A reload waits for a step of the fold, which may take a while where the store is slow.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -63,9 +63,14 @@ async fn ask(listen: &str, token: Option<&Secret>) -> Result<(u16, Value), Strin
         allow_private: true,
     };
     let url = uri(&format!("http://{}/api/v1/reload", here(listen))).map_err(|_| format!("{listen} is no address"))?;
-    let bearer = token.map(|token| ("Authorization".to_owned(), Secret::new(format!("Bearer {}", token.expose()))));
+    let mut headers = HeaderMap::new();
+    if let Some(token) = token {
+        let bearer = format!("Bearer {}", token.expose());
+        put_header(&mut headers, "Authorization", &bearer, true)
+            .map_err(|_| "admin.token holds what no header may".to_owned())?;
+    }
     let body = Some(("application/json", "{}".to_owned()));
-    let request = Request { method: "POST", url, body, headers: bearer.into_iter().collect() };
+    let request = Request { method: "POST", url, body, headers };
     let answer = Client::new(limits)?.ask(request).await.map_err(|failure| failure.to_string())?;
     Ok((answer.status, serde_json::from_str(&answer.body).unwrap_or(Value::Null)))
 }

@@ -11,7 +11,7 @@ use sha2::Sha256;
 use tokio::sync::Mutex;
 
 use crate::domain::{Secret, Timestamp};
-use crate::outbound::{Answer, Client, Limits, Request, retry_after, uri};
+use crate::outbound::{Answer, Client, HeaderMap, Limits, Request, put_header, retry_after, uri};
 use crate::pack::{Access, Auth, AuthHmac};
 
 /// No object of a payment API is larger.
@@ -81,7 +81,11 @@ impl HttpFetcher {
         let own = self.access.headers.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str())));
         let accept = ("Accept".to_owned(), Secret::new("application/json"));
         let has_accept = self.access.headers.keys().any(|name| name.eq_ignore_ascii_case("accept"));
-        let all = own.chain((!has_accept).then_some(accept)).chain(headers).collect();
+        let mut all = HeaderMap::new();
+        for (name, value) in own.chain((!has_accept).then_some(accept)).chain(headers) {
+            let unfit = |_| Failure::Limited(format!("the header {name} holds what none may"));
+            put_header(&mut all, &name, value.expose(), true).map_err(unfit)?;
+        }
         let method = if body.is_some() { "POST" } else { "GET" };
         Ok(Request { method, url, body, headers: all })
     }

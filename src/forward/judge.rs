@@ -60,11 +60,11 @@ impl Rule {
             Some(class) => class.parse() == Ok(answer.status / 100),
             None => wanted.parse() == Ok(answer.status),
         });
-        let is_kind = match self.body {
+        let is_kind = || match self.body {
             Some(BodyKind::Html) => answer.is_html(),
             None => true,
         };
-        is_status && is_kind && self.holds(answer, body)
+        is_status && is_kind() && self.holds(answer, body)
     }
 
     fn holds(&self, answer: &Answer, body: Option<&Value>) -> bool {

@@ -427,7 +427,7 @@ impl Sender {
             status,
             reason: advice,
             request: tried.request,
-            answer: self.upstream.keepable(&answer).chars().take(KEPT_ANSWER_CHARS).collect(),
+            answer: start_of(self.upstream.keepable(&answer)),
             state: next.state,
             due_at: next.due_at,
             counts: next.counts,
@@ -448,6 +448,14 @@ impl Sender {
         let next = held.max(self.limiter.next_at());
         Ok(Duration::try_from(next.duration_since(now)).unwrap_or(Duration::ZERO).clamp(Duration::from_millis(1), limit))
     }
+}
+
+/// As much of an answer as is kept.
+fn start_of(mut answer: String) -> String {
+    if let Some((end, _)) = answer.char_indices().nth(KEPT_ANSWER_CHARS) {
+        answer.truncate(end);
+    }
+    answer
 }
 
 /// What the store has to be told.

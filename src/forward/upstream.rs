@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::render::Destination;
+use super::render::{Destination, Headers};
 use super::schedule::Schedule;
 use super::sign::SigningKey;
 use super::template::{AmountUnit, Auth, FieldValue, Template, Templates, Transport};
@@ -112,6 +112,8 @@ pub struct Upstream {
     pub base_url: Option<Url>,
     /// Where sales go, if that is the same for all of them.
     pub(super) sale_destination: Option<Destination>,
+    /// The headers that no sale changes.
+    pub(super) headers: Arc<Headers>,
     /// The API's token; blank where the template needs none.
     pub token: Secret,
     /// The keys with which requests are signed.
@@ -243,13 +245,14 @@ impl Upstream {
         if needs_click && config.without_click == Some(WithoutClick::Send) {
             check.fault("without_click", format!("{} takes no sale without a click: hold or skip", template.upstream.title));
         }
-        let Check { faults, .. } = check;
+        let Check { mut faults, .. } = check;
         let mut upstream = Self {
             name: config.name.as_str().into(),
             template: Arc::clone(template),
             allow_private: config.allow_private || base_url.as_ref().is_some_and(|url| names_private(url.as_str())),
             sale_destination: base_url.as_ref().and_then(|base| same_for_all(base, template)),
             base_url,
+            headers: Arc::default(),
             token: config.token.clone().unwrap_or_else(|| Secret::new("")),
             signing_keys,
             settings: config.settings.clone(),
@@ -266,6 +269,10 @@ impl Upstream {
             spellings: Vec::new(),
         };
         upstream.spellings = upstream.all_spellings();
+        match upstream.constant_headers() {
+            Ok(headers) => upstream.headers = Arc::new(headers),
+            Err(cause) => faults.add(file, key, cause.to_string()),
+        }
         faults.or(upstream)
     }
 }

@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
 use super::address::{allowed, uri};
-use crate::domain::{Headers, Secret};
+use crate::domain::Headers;
 
 /// So much of an answer is read at the most.
 const ANSWER_LIMIT_BYTES: usize = 1024 * 1024;
@@ -64,8 +64,8 @@ pub struct Request {
     pub url: Uri,
     /// The content type and the body.
     pub body: Option<(&'static str, String)>,
-    /// The headers.
-    pub headers: Vec<(String, Secret)>,
+    /// The headers; [`put_header`] makes them.
+    pub headers: HeaderMap,
 }
 
 /// What an API answered.
@@ -135,17 +135,13 @@ impl Client {
     /// # Errors
     /// No answer came.
     pub async fn ask(&self, request: Request) -> Result<Answer, Failure> {
-        let unsent = |error: http::Error| Failure::Unsent(sentence(&error));
-        let mut headers = HeaderMap::with_capacity(request.headers.len() + 4);
-        for (name, value) in &request.headers {
-            add(&mut headers, name, value.expose()).map_err(unsent)?;
-        }
+        let mut headers = request.headers;
         let body = request.body.map_or_else(Bytes::new, |(content_type, body)| {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
             body.into()
         });
         headers.entry(USER_AGENT).or_insert(AGENT);
-        let method = Method::from_bytes(request.method.as_bytes()).map_err(|error| unsent(error.into()))?;
+        let method = Method::from_bytes(request.method.as_bytes()).map_err(|error| Failure::Unsent(sentence(&error)))?;
         self.exchange(method, request.url, headers, body).await
     }
 
@@ -189,8 +185,14 @@ impl Failure {
     }
 }
 
-fn add(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), http::Error> {
-    headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
+/// Adds a header; one that is secret is never printed, and HTTP/2 keeps it in no table.
+///
+/// # Errors
+/// Name or value cannot be one (RFC 9110, section 5).
+pub fn put_header(headers: &mut HeaderMap, name: &str, value: &str, is_secret: bool) -> Result<(), http::Error> {
+    let mut value = HeaderValue::from_str(value)?;
+    value.set_sensitive(is_secret);
+    headers.append(HeaderName::from_bytes(name.as_bytes())?, value);
     Ok(())
 }
 
@@ -202,7 +204,7 @@ pub async fn post(url: &str, headers: &Headers, body: Vec<u8>) -> Result<(u16, S
     let mut sent = HeaderMap::new();
     // Those two belong to the connection, not to the case.
     for (name, value) in headers.iter().filter(|(name, _)| !matches!(*name, "host" | "content-length")) {
-        add(&mut sent, name, value).map_err(|error| sentence(&error))?;
+        put_header(&mut sent, name, value, true).map_err(|error| sentence(&error))?;
     }
     plain(Method::POST, url, sent, body, POST_TIMEOUT).await
 }
@@ -298,7 +300,7 @@ mod tests {
             allow_private: false,
         };
         let url = uri(&url).expect("a URL");
-        let request = Request { method: "POST", url, body: None, headers: Vec::new() };
+        let request = Request { method: "POST", url, body: None, headers: HeaderMap::new() };
         let failure = Client::new(limits).expect("a client").ask(request).await.expect_err("it is refused");
         assert!(matches!(&failure, Failure::Unsent(why) if why.contains("allow_private")), "{failure:?}");
         listener.set_nonblocking(true).expect("it can be");
@@ -314,7 +316,8 @@ mod tests {
         let talk = tokio::task::spawn_blocking(move || peer(listener.accept().expect("it comes").0));
         let limits =
             Limits { connect_timeout: PATIENCE, timeout, idle_connections: 1, answer_limit_bytes: 16, allow_private: true };
-        let request = Request { method: "POST", url, body: Some(("application/json", "{}".to_owned())), headers: Vec::new() };
+        let request =
+            Request { method: "POST", url, body: Some(("application/json", "{}".to_owned())), headers: HeaderMap::new() };
         let answer = Client::new(limits).expect("a client").ask(request).await;
         talk.await.expect("the peer does not panic");
         answer

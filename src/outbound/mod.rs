@@ -5,8 +5,8 @@ mod address;
 mod client;
 mod retry;
 
-pub use http::Uri;
+pub use http::{HeaderMap, Uri};
 
 pub use address::{check_url, is_private, names_private, uri, uri_of};
-pub use client::{Answer, Client, Failure, Limits, Request, get, post};
+pub use client::{Answer, Client, Failure, Limits, Request, get, post, put_header};
 pub use retry::{jittered, retry_after};

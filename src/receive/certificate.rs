@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use crate::outbound::{Client, Limits, Request, uri};
+use crate::outbound::{Client, HeaderMap, Limits, Request, uri};
 use crate::verify::Chain;
 
 /// So many certificates are remembered; a provider uses one or two at a time.
@@ -66,7 +66,7 @@ impl Certificates for WebCertificates {
         }
         let _permit = self.fetches.try_acquire().map_err(|_| "too many are being fetched".to_owned())?;
         let asked = uri(url).map_err(|_| "its URL is none".to_owned())?;
-        let answer = self.client.ask(Request { method: "GET", url: asked, body: None, headers: Vec::new() }).await;
+        let answer = self.client.ask(Request { method: "GET", url: asked, body: None, headers: HeaderMap::new() }).await;
         let answer = answer.map_err(|failure| failure.to_string())?;
         match answer.status {
             200 => Ok(Arc::new(Chain::from_pem(answer.body.as_bytes()))),

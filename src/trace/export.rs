@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Config, Span, Stage, Value};
-use crate::domain::{RequestId, Secret, Timestamp};
+use crate::domain::{RequestId, Timestamp};
 use crate::outbound;
 
 /// More spans than these do not wait for the collector.
@@ -194,8 +194,8 @@ impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (head, body) = request.into_parts();
         let body = String::from_utf8(body.to_vec())?;
-        let headers = head.headers.iter().filter(|(name, _)| name.as_str() != "content-type");
-        let headers = headers.filter_map(|(name, value)| Some((name.to_string(), Secret::new(value.to_str().ok()?)))).collect();
+        let mut headers = head.headers;
+        headers.remove("content-type");
         let asked = outbound::Request { method: "POST", url: head.uri, body: Some(("application/json", body)), headers };
         let answer = self.0.ask(asked).await?;
         Ok(Response::builder().status(answer.status).body(Bytes::from(answer.body))?)

@@ -1,26 +1,28 @@
 //! A sale, or money of it that went back, as the upstream wants to be told: a whole HTTP request.
 
+mod headers;
+mod object;
 mod value;
 
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use url::Url;
 
-use super::sign;
-use super::template::{Auth, Field, Find, OneOf, Send, Text, WrittenAs};
+use self::object::{Object, Scalar};
+use super::template::{Auth, Field, Find, OneOf, Send, WrittenAs};
 use super::upstream::{Upstream, joined};
 use crate::domain::{Outgoing, Secret, Timestamp};
 use crate::outbound::{Request, Uri, uri_of};
 
+pub(super) use self::headers::Headers;
+
 /// What stays as it is in a path: RFC 3986's unreserved characters.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// What is shown of a request beside its body is rarely longer.
-const SHOWN_BYTES: usize = 256;
+/// Rarely is a body longer, or what is shown of a request beside it.
+const USUAL_BYTES: usize = 512;
 /// What stands where a secret stood.
 const REDACTED: &str = "[redacted]";
 
@@ -29,7 +31,7 @@ const REDACTED: &str = "[redacted]";
 pub struct Rendered {
     method: &'static str,
     to: Destination,
-    headers: Vec<Header>,
+    headers: Arc<Headers>,
     body: Option<String>,
 }
 
@@ -40,13 +42,6 @@ pub(super) struct Destination {
     url: Option<Uri>,
     /// The same as it may be shown.
     shown: Arc<str>,
-}
-
-#[derive(Debug, Clone)]
-struct Header {
-    name: String,
-    value: Secret,
-    is_secret: bool,
 }
 
 /// Why something cannot be told to an upstream. Trying again does not help.
@@ -96,18 +91,18 @@ impl Upstream {
         if is_part && !self.template.adjustments.partial && !self.template.adjustments.reversible {
             return Err(RenderError::NotWhole);
         }
-        let mut fields = Map::with_capacity(spec.body.len() + 1);
+        let mut fields = Object::with_capacity(spec.body.len() + 1);
         for field in &spec.body {
             if let Some(value) = self.field(field, outgoing, now)? {
-                put(&mut fields, &field.name, value);
+                fields.put(&field.name, value);
             }
         }
         spec.one_of.iter().try_for_each(|one_of| choose(&mut fields, one_of))?;
         self.in_one_currency(outgoing)?;
         if let Auth::Body { name } = &self.template.auth {
-            put(&mut fields, name, self.token.expose().into());
+            fields.put(name, Scalar::Text(self.token.expose().into()));
         }
-        let body = (!fields.is_empty()).then(|| serde_json::to_string(&fields).expect("an object of texts and numbers"));
+        let body = (!fields.is_empty()).then(|| written(&fields));
         let to = match &self.sale_destination {
             Some(same) if outgoing.adjustment.is_none() => same.clone(),
             Some(_) | None => self.destination(&spec.path, outgoing, now)?,
@@ -141,15 +136,15 @@ impl Upstream {
         Ok(Some((Rendered { method: "GET", to, headers, body: None }, find)))
     }
 
-    fn field(&self, field: &Field, outgoing: &Outgoing, now: Timestamp) -> Result<Option<Value>, RenderError> {
+    fn field<'a>(&'a self, field: &'a Field, outgoing: &'a Outgoing, now: Timestamp) -> Result<Option<Scalar<'a>>, RenderError> {
         let found = match (&field.value, &field.literal, &field.setting) {
             (Some(value), _, _) => self.value(*value, field, outgoing, now)?,
             (None, Some(literal), _) => value::literal(literal),
-            (None, None, Some(setting)) => self.settings.get(setting).map(|text| text.as_str().into()),
+            (None, None, Some(setting)) => self.settings.get(setting).map(|text| Scalar::Text(text.as_str().into())),
             (None, None, None) => None,
         };
         let fitting = match found {
-            Some(Value::String(text)) => value::fit(field, text)?.map(Value::String),
+            Some(Scalar::Text(text)) => value::fit(field, text)?.map(Scalar::Text),
             found => found,
         };
         if fitting.is_none() && field.required {
@@ -214,50 +209,6 @@ impl Upstream {
             destination = Destination { shown: shown.as_str().into(), ..Destination::new(&url).map_err(malformed)? };
         }
         Ok(destination)
-    }
-
-    fn headers(&self, outgoing: &Outgoing, now: Timestamp, body: &str) -> Result<Vec<Header>, RenderError> {
-        let open = |name: &str, value: &str| Header { name: name.to_owned(), value: Secret::new(value), is_secret: false };
-        let secret = |name: &str, value: String| Header { name: name.to_owned(), value: Secret::new(value), is_secret: true };
-        let token = self.token.expose();
-        let mut headers = vec![open("Accept", "application/json")];
-        match &self.template.auth {
-            Auth::Bearer => headers.push(secret("Authorization", format!("Bearer {token}"))),
-            Auth::Basic { user } => {
-                headers.push(secret("Authorization", format!("Basic {}", self.basic_credentials(user))));
-            }
-            Auth::Header { name } => headers.push(secret(name, token.to_owned())),
-            Auth::StandardWebhooks => {
-                let missing = || RenderError::Missing { field: "webhook-id".to_owned(), value: "invoice_id".to_owned() };
-                let id = outgoing.id().ok_or_else(missing)?;
-                let [id, at, (signature, value)] = sign::headers(&self.signing_keys, &id, now, body);
-                headers.extend([id, at].iter().map(|(name, value)| open(name, value)));
-                headers.push(secret(signature, value));
-            }
-            Auth::None | Auth::Query { .. } | Auth::Body { .. } => {}
-        }
-        for (name, text) in &self.template.headers {
-            match text {
-                Text::Literal(text) => headers.push(open(name, text)),
-                Text::Setting { setting } => {
-                    if let Some(value) = self.settings.get(setting) {
-                        headers.push(open(name, value));
-                    }
-                }
-                Text::Value { value } => {
-                    if let Some(value) = self.named(&value.name(), outgoing, now)? {
-                        headers.push(open(name, &value));
-                    }
-                }
-            }
-        }
-        Ok(headers)
-    }
-
-    /// User and password as RFC 7617 writes them; `user` is the setting that is the user.
-    fn basic_credentials(&self, user: &str) -> String {
-        let user = self.settings.get(user).map_or("", String::as_str);
-        STANDARD.encode(format!("{user}:{}", self.token.expose()))
     }
 
     /// A text without this upstream's secrets, which a careless upstream repeats.
@@ -330,12 +281,8 @@ impl fmt::Debug for Destination {
 impl Rendered {
     /// The request without secrets, as it is kept and shown.
     pub fn shown(&self, upstream: &Upstream) -> String {
-        let mut text = String::with_capacity(SHOWN_BYTES + self.body().len());
-        text.extend([self.method, " ", &self.to.shown, "\n"]);
-        for header in &self.headers {
-            let value = if header.is_secret { REDACTED } else { header.value.expose() };
-            text.extend([&*header.name, ": ", value, "\n"]);
-        }
+        let mut text = String::with_capacity(USUAL_BYTES + self.body().len());
+        text.extend([self.method, " ", &self.to.shown, "\n", self.headers.shown()]);
         if let Some(body) = &self.body {
             text.push_str("Content-Type: application/json\n\n");
             match upstream.template.auth {
@@ -354,10 +301,7 @@ impl Rendered {
     /// The request as the template's cases write it: with its secrets.
     pub(super) fn whole(&self) -> String {
         let url = self.to.url.as_ref().map_or_else(|| self.to.shown.to_string(), ToString::to_string);
-        let mut text = format!("{} {url}\n", self.method);
-        for header in &self.headers {
-            text.push_str(&format!("{}: {}\n", header.name, header.value.expose()));
-        }
+        let mut text = format!("{} {url}\n{}", self.method, self.headers.whole());
         if let Some(body) = &self.body {
             text.push_str(&format!("Content-Type: application/json\n\n{body}"));
         }
@@ -371,53 +315,23 @@ impl Rendered {
 
     /// The request for the wire.
     pub(super) fn into_request(self) -> Request {
-        let headers = self.headers.into_iter().map(|header| (header.name, header.value)).collect();
+        let headers = self.headers.wire();
         let body = self.body.map(|body| ("application/json", body));
         Request { method: self.method, url: self.to.url.unwrap_or_default(), body, headers }
     }
 }
 
-/// Puts a value at a name in which dots lead into objects.
-fn put(fields: &mut Map<String, Value>, name: &str, value: Value) {
-    match name.split_once('.') {
-        None => drop(fields.insert(name.to_owned(), value)),
-        Some((outer, inner)) => {
-            let inside = fields.entry(outer).or_insert_with(|| Value::Object(Map::new()));
-            if let Value::Object(inside) = inside {
-                put(inside, inner, value);
-            }
-        }
-    }
-}
-
-fn choose(fields: &mut Map<String, Value>, one_of: &OneOf) -> Result<(), RenderError> {
-    let pointer = |name: &str| format!("/{}", name.replace('.', "/"));
-    let whole = Value::Object(std::mem::take(fields));
-    let known: Vec<&String> = one_of.fields.iter().filter(|name| whole.pointer(&pointer(name)).is_some()).collect();
-    let surplus: Vec<String> = match one_of.send {
-        Send::All => Vec::new(),
-        Send::First => known.iter().skip(1).map(|name| (*name).clone()).collect(),
-    };
-    let is_none = known.is_empty();
-    if let Value::Object(map) = whole {
-        *fields = map;
-    }
-    surplus.iter().for_each(|name| take(fields, name));
-    if is_none {
+/// Leaves as many of the fields as the template says of which it needs one.
+fn choose(fields: &mut Object<'_>, one_of: &OneOf) -> Result<(), RenderError> {
+    let known: Vec<&String> = one_of.fields.iter().filter(|name| fields.has(name)).collect();
+    if known.is_empty() {
         return Err(RenderError::NoneOf { fields: one_of.fields.join(", ") });
     }
-    Ok(())
-}
-
-fn take(fields: &mut Map<String, Value>, name: &str) {
-    match name.split_once('.') {
-        None => drop(fields.shift_remove(name)),
-        Some((outer, inner)) => {
-            if let Some(Value::Object(inside)) = fields.get_mut(outer) {
-                take(inside, inner);
-            }
-        }
+    match one_of.send {
+        Send::All => {}
+        Send::First => known.iter().skip(1).for_each(|name| fields.take(name)),
     }
+    Ok(())
 }
 
 fn is_secret_name(text: &str) -> bool {
@@ -439,9 +353,15 @@ fn hide(value: &mut Value) {
 }
 
 /// A number as the template writes it: the digits of an amount are a JSON number as they are.
-fn number(digits: String, written_as: WrittenAs) -> Value {
+fn number<'a>(digits: String, written_as: WrittenAs) -> Scalar<'a> {
     match written_as {
-        WrittenAs::Number => Value::Number(serde_json::Number::from_string_unchecked(digits)),
-        WrittenAs::String => digits.into(),
+        WrittenAs::Number => Scalar::Other(Value::Number(serde_json::Number::from_string_unchecked(digits))),
+        WrittenAs::String => Scalar::Text(digits.into()),
     }
+}
+
+fn written(fields: &Object<'_>) -> String {
+    let mut text = Vec::with_capacity(USUAL_BYTES);
+    serde_json::to_writer(&mut text, fields).expect("an object of texts and numbers");
+    String::from_utf8(text).expect("JSON is UTF-8")
 }

@@ -1,7 +1,8 @@
 //! The values of a sale, as a template writes them.
 
-use serde_json::Value;
+use std::borrow::Cow;
 
+use super::object::Scalar;
 use super::{RenderError, number};
 use crate::domain::{EventName, Money, Outgoing, Timestamp};
 use crate::forward::template::{AmountUnit, Case, Field, FieldValue, Format, TimeForm, Unfit, WrittenAs};
@@ -12,13 +13,13 @@ const LONGEST_EMAIL: usize = 254;
 
 impl Upstream {
     /// A value for a field; `None` where the sale has none, or it is not to be sent.
-    pub(super) fn value(
-        &self,
+    pub(super) fn value<'a>(
+        &'a self,
         value: FieldValue,
         field: &Field,
-        outgoing: &Outgoing,
+        outgoing: &'a Outgoing,
         now: Timestamp,
-    ) -> Result<Option<Value>, RenderError> {
+    ) -> Result<Option<Scalar<'a>>, RenderError> {
         if let Some(minor) = amount_of(value, outgoing) {
             let money = outgoing.sale.money.with(minor);
             let unfit = |why| RenderError::Unfit { field: field.name.clone(), why };
@@ -32,15 +33,15 @@ impl Upstream {
             EventName::CheckoutCompleted | EventName::PaymentCaptured | EventName::OrderPaid => outgoing.is_renewal,
         };
         if value == FieldValue::Renewal {
-            return Ok(Some(outgoing.is_renewal.into()));
+            return Ok(Some(Scalar::Other(outgoing.is_renewal.into())));
         }
         if value == FieldValue::Subscription {
-            return Ok(Some(is_subscription.into()));
+            return Ok(Some(Scalar::Other(is_subscription.into())));
         }
         let prefix = field.prefix.as_ref().and_then(|name| self.settings.get(name));
         Ok(self.text(value, outgoing).map(|text| match prefix {
-            Some(prefix) => [prefix, &*text].concat().into(),
-            None => text.into(),
+            Some(prefix) => Scalar::Text([prefix, &*text].concat().into()),
+            None => Scalar::Text(text),
         }))
     }
 
@@ -48,33 +49,30 @@ impl Upstream {
     pub(super) fn named(&self, name: &str, outgoing: &Outgoing, now: Timestamp) -> Result<Option<String>, RenderError> {
         let Some(value) = FieldValue::parse(name) else { return Ok(None) };
         let field = Field::plain(name, value);
-        Ok(self.value(value, &field, outgoing, now)?.map(|value| match value {
-            Value::String(text) => text,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-        }))
+        Ok(self.value(value, &field, outgoing, now)?.map(Scalar::into_text))
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "amounts, times and truth values are no texts")]
-    fn text(&self, value: FieldValue, outgoing: &Outgoing) -> Option<String> {
+    fn text<'a>(&'a self, value: FieldValue, outgoing: &'a Outgoing) -> Option<Cow<'a, str>> {
         let sale = &outgoing.sale;
         match value {
-            FieldValue::Event => Some(self.event_name.clone().unwrap_or_else(|| sale.event.as_str().to_owned())),
-            FieldValue::CustomerExternalId => sale.customer_external_id.clone(),
-            FieldValue::Currency => Some(sale.money.currency.code().to_owned()),
-            FieldValue::ClickId => sale.click_id.clone(),
-            FieldValue::InvoiceId => sale.invoice_id.clone(),
-            FieldValue::Email => sale.email.clone(),
-            FieldValue::Name => sale.name.clone(),
-            FieldValue::Source => Some(outgoing.source.clone()),
-            FieldValue::Mode => Some(outgoing.mode.as_str().to_owned()),
-            FieldValue::AdjustmentId => outgoing.id(),
-            FieldValue::UpstreamId => outgoing.upstream_id.clone(),
+            FieldValue::Event => Some(self.event_name.as_deref().unwrap_or(sale.event.as_str()).into()),
+            FieldValue::CustomerExternalId => sale.customer_external_id.as_deref().map(Cow::from),
+            FieldValue::Currency => Some(sale.money.currency.code().into()),
+            FieldValue::ClickId => sale.click_id.as_deref().map(Cow::from),
+            FieldValue::InvoiceId => sale.invoice_id.as_deref().map(Cow::from),
+            FieldValue::Email => sale.email.as_deref().map(Cow::from),
+            FieldValue::Name => sale.name.as_deref().map(Cow::from),
+            FieldValue::Source => Some(outgoing.source.as_str().into()),
+            FieldValue::Mode => Some(outgoing.mode.as_str().into()),
+            FieldValue::AdjustmentId => outgoing.id().map(Cow::from),
+            FieldValue::UpstreamId => outgoing.upstream_id.as_deref().map(Cow::from),
             _ => None,
         }
     }
 
     /// An amount in the upstream's unit, exactly; else why it cannot be written.
-    fn amount(&self, money: Money, written_as: Option<WrittenAs>) -> Result<Value, String> {
+    fn amount(&self, money: Money, written_as: Option<WrittenAs>) -> Result<Scalar<'static>, String> {
         let spec = &self.template.amount;
         let digits = match self.amount_unit {
             AmountUnit::Major => within(&money.to_major(), spec.max_decimals)
@@ -89,7 +87,7 @@ impl Upstream {
         Ok(number(digits, written_as.unwrap_or(spec.written_as)))
     }
 
-    fn timestamp(&self, field: &Field, outgoing: &Outgoing, now: Timestamp) -> Option<Value> {
+    fn timestamp(&self, field: &Field, outgoing: &Outgoing, now: Timestamp) -> Option<Scalar<'static>> {
         let at = outgoing.adjustment.as_ref().map_or(outgoing.sale.timestamp, |step| step.at);
         let age_secs = now.as_second() - at.as_second();
         let time = self.template.time;
@@ -101,10 +99,10 @@ impl Upstream {
             TimestampPolicy::WhenRecent => field.required || is_recent,
         };
         is_sent.then(|| match field.time.unwrap_or_default() {
-            TimeForm::Rfc3339 => format!("{at:.0}").into(),
-            TimeForm::EpochS => at.as_second().into(),
-            TimeForm::EpochMs => at.as_millisecond().into(),
-            TimeForm::EpochUs => at.as_microsecond().into(),
+            TimeForm::Rfc3339 => Scalar::Text(format!("{at:.0}").into()),
+            TimeForm::EpochS => Scalar::Other(at.as_second().into()),
+            TimeForm::EpochMs => Scalar::Other(at.as_millisecond().into()),
+            TimeForm::EpochUs => Scalar::Other(at.as_microsecond().into()),
         })
     }
 }
@@ -169,21 +167,21 @@ fn within(major: &str, most: Option<u8>) -> Result<String, u8> {
 }
 
 /// A text that stands in the template.
-pub(super) fn literal(value: &toml::Value) -> Option<Value> {
+pub(super) fn literal(value: &toml::Value) -> Option<Scalar<'_>> {
     match value {
-        toml::Value::String(text) => Some(text.as_str().into()),
-        toml::Value::Integer(number) => Some((*number).into()),
-        toml::Value::Boolean(is_so) => Some((*is_so).into()),
+        toml::Value::String(text) => Some(Scalar::Text(text.as_str().into())),
+        toml::Value::Integer(number) => Some(Scalar::Other((*number).into())),
+        toml::Value::Boolean(is_so) => Some(Scalar::Other((*is_so).into())),
         // Refused when the template was read.
         toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => None,
     }
 }
 
 /// A text as the field wants it; `None` where it is left out.
-pub(super) fn fit(field: &Field, text: String) -> Result<Option<String>, RenderError> {
+pub(super) fn fit<'a>(field: &Field, text: Cow<'a, str>) -> Result<Option<Cow<'a, str>>, RenderError> {
     let text = match field.case {
-        Some(Case::Lower) => text.to_lowercase(),
-        Some(Case::Upper) => text.to_uppercase(),
+        Some(Case::Lower) => text.to_lowercase().into(),
+        Some(Case::Upper) => text.to_uppercase().into(),
         None => text,
     };
     let is_made_well = match field.format {

@@ -116,6 +116,9 @@ impl Check<'_> {
         }
         self.path(&format!("{key}.path"), &request.path, is_adjustment);
         let mut names = BTreeSet::new();
+        if let Auth::Body { name } = &self.template.auth {
+            names.insert(name.as_str());
+        }
         for (index, field) in request.body.iter().enumerate() {
             let key = format!("{key}.body[{index}]");
             if field.name.is_empty() || field.name.split('.').any(str::is_empty) {

@@ -120,8 +120,9 @@ pub(in crate::store) fn sale(row: &Row<'_>) -> Result<Sale, Error> {
 /// What is noted of a sale beside its columns.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Notes<'a> {
-    trail: Trail<'a>,
+    /// They come first, so that whoever wants nothing else reads no further: see [`keys_of`].
     keys: Cow<'a, [Key]>,
+    trail: Trail<'a>,
     awaits: Cow<'a, [Arc<str>]>,
     seen: Cow<'a, [Arc<str>]>,
     proof: Cow<'a, Proof>,
@@ -192,19 +193,26 @@ pub(super) const INVOICE_ID: &str = "s.sent_as, s.notes, s.keys";
 /// The invoice id of a sale, from the columns of [`INVOICE_ID`], of which the first is this one: the one under which it was sent, else what
 /// its keys give.
 pub(super) fn invoice_id(row: &Row<'_>, first: usize) -> Result<Option<String>, Error> {
-    #[derive(Deserialize)]
-    struct OnlyKeys {
-        keys: Vec<Key>,
-    }
     let sent_as: Option<String> = row.get(first)?;
     if sent_as.is_some() {
         return Ok(sent_as);
     }
     let keys = match row.shorthand(first + 1)? {
-        Some(notes) => serde_json::from_str::<OnlyKeys>(&notes)?.keys,
+        Some(notes) => keys_of(&notes)?,
         None => json(row, first + 2)?,
     };
     Ok(invoice_id_of(&keys))
+}
+
+/// The keys that are noted of a sale. A sender asks for them with every delivery.
+fn keys_of(notes: &str) -> Result<Vec<Key>, Error> {
+    #[derive(Deserialize)]
+    struct OnlyKeys {
+        keys: Vec<Key>,
+    }
+    let first = notes.strip_prefix("{\"keys\":").and_then(|keys| serde_json::Deserializer::from_str(keys).into_iter().next());
+    // Before, they stood among the others.
+    Ok(first.unwrap_or_else(|| serde_json::from_str::<OnlyKeys>(notes).map(|notes| notes.keys))?)
 }
 
 /// The invoice id under which a sale was handed to a sender. A claim only writes it where others look for it (see
