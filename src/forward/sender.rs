@@ -172,6 +172,9 @@ impl Sender {
 
     /// Waits until an attempt is over, something may be due, or `limit` has passed. May be cancelled at any point.
     pub async fn wait(&mut self, limit: Duration) {
+        if !self.over.is_empty() {
+            return; // it came while the last step was recorded, and nothing else would wake us
+        }
         let limit = self.time_to_next(limit).await.unwrap_or(limit);
         if self.in_flight.is_empty() {
             tokio::time::sleep(limit).await;

@@ -270,6 +270,19 @@ async fn an_attempt_whose_process_died_is_noted_and_made_again_unless_it_would_c
 }
 
 #[actix_web::test]
+async fn an_answer_that_comes_while_others_are_recorded_is_recorded_without_waiting() {
+    let mut bridge = Bridge::with("requests_per_minute = 5900\n").await;
+    for round in 0..25 {
+        for number in 0..8 {
+            with_a_sale(&bridge, 8 * round + number).await;
+        }
+        bridge.passes(Duration::from_secs(1)).await;
+        let all = tokio::time::timeout(Duration::from_secs(30), bridge.works_off()).await;
+        assert!(all.is_ok(), "in round {round} the sender waits with answers that it has");
+    }
+}
+
+#[actix_web::test]
 async fn what_was_leased_when_the_clock_was_set_back_and_is_given_back_waits_for_nothing() {
     let mut desk = Desk::new(configured(""));
     let right = desk.now;
