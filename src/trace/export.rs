@@ -196,6 +196,7 @@ impl HttpClient for Client {
         let body = String::from_utf8(body.to_vec())?;
         let mut headers = head.headers;
         headers.remove("content-type");
+        headers.values_mut().for_each(|value| value.set_sensitive(true));
         let asked = outbound::Request { method: "POST", url: head.uri, body: Some(("application/json", body)), headers };
         let answer = self.0.ask(asked).await?;
         Ok(Response::builder().status(answer.status).body(Bytes::from(answer.body))?)
