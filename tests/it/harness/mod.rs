@@ -392,7 +392,8 @@ impl Drop for Bridge {
 
 /// A source for every pack, and one upstream with `more` lines.
 pub(crate) fn configuration(listen: &str, upstream: &str, more: &str) -> String {
-    let rate = if more.contains("requests_per_minute") { "" } else { "requests_per_minute = 60000\n" };
+    let of_its_own = more.split('[').next().is_some_and(|lines| lines.contains("requests_per_minute"));
+    let rate = if of_its_own { "" } else { "requests_per_minute = 60000\n" };
     let sources = ["stripe", "razorpay", "shopify", "paddle", "lemon-squeezy", "polar"]
         .map(|pack| format!("[[sources]]\nname = \"{pack}\"\npack = \"{pack}\"\nsecrets = [\"{}\"]\n", webhooks::SECRET));
     format!(
