@@ -292,7 +292,12 @@ async fn what_was_leased_when_the_clock_was_set_back_and_is_given_back_waits_for
     desk.store().set_back(right).await.unwrap();
     desk.store().give_back(claimed.iter().map(|claimed| (claimed.id, claimed.lease)).collect()).await.unwrap();
     assert_eq!(desk.store().next_due("cutmeshort").await.unwrap(), Some(right));
-    assert_eq!(desk.store().claim(lease("cutmeshort", right)).await.unwrap().claimed.len(), 1);
+    let mut claimed = 0;
+    // What replicas share of the rate was taken ahead as well: the first claim brings it near, the second may have it.
+    for later in [0, 1].map(Duration::from_secs) {
+        claimed += desk.store().claim(lease("cutmeshort", right + later)).await.unwrap().claimed.len();
+    }
+    assert_eq!(claimed, 1);
 }
 
 #[actix_web::test]
@@ -308,9 +313,11 @@ async fn what_a_sender_recorded_by_a_clock_that_was_ahead_is_brought_nearer_by_t
     assert_eq!(bridge.delivery_states(), [Due]);
     bridge.clock.set(right);
     bridge.upstream_answers(200, "{}").await;
-    bridge.forwards().await; // it notices
-    bridge.passes(Duration::from_secs(5)).await;
-    bridge.forwards().await;
+    // It notices; where replicas share a rate, that was taken ahead as well and is brought near by the next claim.
+    for _ in 0..3 {
+        bridge.forwards().await;
+        bridge.passes(Duration::from_secs(5)).await;
+    }
     assert_eq!(bridge.delivery_states(), [Delivered]);
 }
 
