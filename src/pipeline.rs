@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::attribute::{EventOutcome, Ledger, Rules, Wanted};
-use crate::domain::{Clock, Event, LatestSeen, Meaning, Reason, RequestId, Timestamp};
+use crate::domain::{CLOCK_NOISE, Clock, Event, LatestSeen, Meaning, Reason, RequestId, Timestamp};
 use crate::map::RequestView;
 use crate::pack::Source;
 use crate::store::{Error, Fetching, Fold, Store, StoredRequest};
@@ -25,8 +25,6 @@ const SHARED_BATCH_LIMIT: usize = 96;
 const BATCHES_LIMIT: usize = 32;
 /// Why a request that cannot even be mapped is parked.
 const OURS: &str = "salebridge itself failed over this request; the log has the message, please report it";
-/// A clock that goes back by less was only adjusted.
-const CLOCK_NOISE: Duration = Duration::from_secs(1);
 /// The inbox is looked at at least so often, even if nobody rings.
 const IDLE: Duration = Duration::from_secs(1);
 /// After a small batch so long is waited for more: nobody waits for the fold, and a commit costs much the same for one webhook as for ten.

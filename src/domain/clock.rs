@@ -46,7 +46,7 @@ impl Clock for FixedClock {
 }
 
 /// A clock that goes back by less was only adjusted.
-const NOISE: Duration = Duration::from_secs(1);
+pub const CLOCK_NOISE: Duration = Duration::from_secs(1);
 
 /// The latest that a clock was seen to show, by which whoever reads it notices that it was set back.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,7 +62,7 @@ impl LatestSeen {
     /// By how much the clock was set back since its latest reading; `None` for less than a second.
     pub fn set_back_by(&self, now: Timestamp) -> Option<Duration> {
         let by = Duration::try_from(self.0.duration_since(now)).ok()?;
-        (by > NOISE).then_some(by)
+        (by > CLOCK_NOISE).then_some(by)
     }
 
     /// The clock is believed again: nothing waits any more for what it showed before.

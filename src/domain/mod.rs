@@ -20,7 +20,7 @@ mod tally;
 
 pub use adjustment::{Adjustment, AdjustmentKind, Statement};
 pub use balance::Balance;
-pub use clock::{Clock, FixedClock, LatestSeen, SystemClock, Timestamp, from_millis};
+pub use clock::{CLOCK_NOISE, Clock, FixedClock, LatestSeen, SystemClock, Timestamp, from_millis};
 pub use delivery::{AdjustmentRule, AdjustmentStep, AttemptOutcome, DeliveryState, Outgoing};
 pub use event::{Accept, Answer, Buyer, Claim, Event, Fallback, Fetch, Found, Key, Meaning, Mode, Origin, Reason, Scope};
 pub use fault::{Fault, Faults};

@@ -114,3 +114,21 @@ impl Upstream {
         STANDARD.encode(format!("{user}:{}", self.token.expose()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_sent_and_never_shown_and_what_no_header_may_hold_is_refused() {
+        let mut headers = Headers::default();
+        headers.open("Account-ID", "acc_1").expect("it fits");
+        headers.secret("Authorization", "Bearer t").expect("it fits");
+        assert_eq!(headers.shown(), "Account-ID: acc_1\nAuthorization: [redacted]\n");
+        assert_eq!(headers.whole(), "Account-ID: acc_1\nAuthorization: Bearer t\n");
+        assert_eq!(headers.wire()["authorization"], "Bearer t");
+        assert!(!format!("{headers:?} {:?}", headers.wire()).contains("Bearer"));
+        let refused = headers.open("x-name", "Jane\r\nx-other: 1").expect_err("it would begin another header");
+        assert_eq!(refused.to_string(), "the header x-name does not fit the upstream: it holds what no header may");
+    }
+}
